@@ -1,0 +1,283 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	goruntime "runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/runtimetest"
+)
+
+// takes is the key under which a call's context holds how long its run takes.
+type takes struct{}
+
+func lasting(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, takes{}, d)
+}
+
+// sleeper is a fake whose runs take simulated time.
+func sleeper() *runtimetest.Session {
+	return runtimetest.NewSession(&runtimetest.Fake{
+		Signature: runtime.Signature{
+			Inputs:  []runtime.TensorSpec{{Name: "x", Type: runtime.FP32, Shape: []int64{runtime.Dynamic}}},
+			Outputs: []runtime.TensorSpec{{Name: "y", Type: runtime.FP32, Shape: []int64{runtime.Dynamic}}},
+		},
+		Before: func(ctx context.Context) error {
+			if d, ok := ctx.Value(takes{}).(time.Duration); ok {
+				time.Sleep(d)
+			}
+			return nil
+		},
+	})
+}
+
+func newCall(deadline time.Duration) *Call {
+	call := &Call{Inputs: []runtime.Tensor{runtimetest.FP32("x", []int64{1}, 1)}}
+	if deadline != 0 {
+		call.Deadline = time.Now().Add(deadline)
+	}
+	return call
+}
+
+const ms = time.Millisecond
+
+func TestCallsRunInTheOrderOfArrival(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		a := executor.Instance(sleeper(), InstanceOptions{Name: "a"})
+		b := executor.Instance(sleeper(), InstanceOptions{Name: "b"})
+		var mu sync.Mutex
+		var order []int
+		var wg sync.WaitGroup
+		for n := range 20 {
+			instance := a
+			if n%3 == 0 {
+				instance = b
+			}
+			wg.Go(func() {
+				call := newCall(0)
+				res, err := instance.Run(lasting(t.Context(), 10*ms), call)
+				if err != nil {
+					t.Error(err)
+				}
+				res.Release()
+				mu.Lock()
+				order = append(order, n)
+				mu.Unlock()
+				if want := time.Duration(n) * 10 * ms; call.Queued != want || call.Ran != 10*ms {
+					t.Errorf("call %d waited %v and ran %v, want %v and 10ms", n, call.Queued, call.Ran, want)
+				}
+			})
+			synctest.Wait()
+		}
+		if got, want := executor.Stats(), (Stats{Permits: 1, Busy: 1, Queued: 19}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+		if got := a.Stats().Queued + b.Stats().Queued; got != 19 {
+			t.Errorf("%d calls wait at the instances, want 19", got)
+		}
+		wg.Wait()
+		if !slices.IsSorted(order) {
+			t.Errorf("calls ran in the order %v", order)
+		}
+		if got, want := executor.Stats(), (Stats{Permits: 1}); got != want {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	})
+}
+
+func TestAQueueIsBoundedPerInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		full := executor.Instance(sleeper(), InstanceOptions{QueueLimit: 2})
+		none := executor.Instance(sleeper(), InstanceOptions{QueueLimit: -1})
+		other := executor.Instance(sleeper(), InstanceOptions{})
+		var wg sync.WaitGroup
+		start := func(i *Instance) {
+			wg.Go(func() {
+				if _, err := i.Run(lasting(t.Context(), time.Second), newCall(0)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		refused := func(i *Instance) {
+			t.Helper()
+			call := newCall(0)
+			if _, err := i.Run(t.Context(), call); !errors.Is(err, ErrQueueFull) || call.Ran != 0 {
+				t.Errorf("got %v after %v, want ErrQueueFull", err, call.Ran)
+			}
+		}
+		start(full)
+		refused(none)
+		start(full)
+		start(full)
+		refused(full)
+		start(other)
+		if got := full.Stats(); got.Queued != 2 || got.QueueLimit != 2 {
+			t.Errorf("got %+v, want 2 of 2 queued", got)
+		}
+		if got := other.Stats().QueueLimit; got != DefaultQueueLimit {
+			t.Errorf("queue limit is %d, want %d", got, DefaultQueueLimit)
+		}
+		wg.Wait()
+		start(none) // a free permit needs no queue
+		wg.Wait()
+	})
+}
+
+func TestADeadlineEndsTheWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		instance := executor.Instance(sleeper(), InstanceOptions{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := instance.Run(lasting(t.Context(), 100*ms), newCall(0)); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		f := func(ctx context.Context, deadline, waits time.Duration, want error) {
+			wg.Go(func() {
+				call := newCall(deadline)
+				_, err := instance.Run(ctx, call)
+				if !errors.Is(err, want) || call.Queued != waits || call.Ran != 0 {
+					t.Errorf("got %v after %v in the queue and %v of run, want %v after %v", err, call.Queued, call.Ran, want, waits)
+				}
+			})
+		}
+		soon, cancel := context.WithTimeout(t.Context(), 30*ms)
+		defer cancel()
+		gone, leave := context.WithCancel(t.Context())
+		past, cancelPast := context.WithDeadline(t.Context(), time.Now().Add(-ms))
+		defer cancelPast()
+		f(t.Context(), 20*ms, 20*ms, ErrDeadline)
+		f(soon, 0, 30*ms, ErrDeadline)
+		f(gone, time.Second, 40*ms, context.Canceled)
+		f(t.Context(), -ms, 0, ErrDeadline)
+		f(past, 0, 0, ErrDeadline)
+		time.Sleep(40 * ms)
+		leave()
+		wg.Wait()
+	})
+}
+
+func TestACallThatCannotMeetItsDeadlineIsDroppedAtItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		session := sleeper()
+		instance := New(Options{Permits: 1}).Instance(session, InstanceOptions{})
+		run := func(lasts, deadline time.Duration) (*Call, error) {
+			call := newCall(deadline)
+			_, err := instance.Run(lasting(t.Context(), lasts), call)
+			return call, err
+		}
+		if _, err := run(50*ms, 0); err != nil {
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := run(50*ms, 0); err != nil {
+				t.Error(err)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() { // at its turn 30ms are left, and no run was under 50ms
+			call, err := run(50*ms, 80*ms)
+			if !errors.Is(err, ErrDeadline) || call.Queued != 50*ms || call.Ran != 0 {
+				t.Errorf("got %v after %v, want ErrDeadline after 50ms", err, call.Queued)
+			}
+		})
+		synctest.Wait()
+		wg.Go(func() { // behind it, with time enough
+			if call, err := run(50*ms, 110*ms); err != nil || call.Queued != 50*ms {
+				t.Errorf("got %v after %v, want it run after 50ms", err, call.Queued)
+			}
+		})
+		wg.Wait()
+		if got := session.Engine().Runs.Load(); got != 3 {
+			t.Errorf("%d runs, want 3", got)
+		}
+	})
+}
+
+// TestDropsDoNotGoOnForEver holds that a model which became faster is noticed
+// although everything that waits for it is dropped.
+func TestDropsDoNotGoOnForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		instance := executor.Instance(sleeper(), InstanceOptions{})
+		other := executor.Instance(sleeper(), InstanceOptions{})
+		if _, err := instance.Run(lasting(t.Context(), time.Second), newCall(0)); err != nil {
+			t.Fatal(err)
+		}
+		for try := range 100 {
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if _, err := other.Run(lasting(t.Context(), 10*ms), newCall(0)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			_, err := instance.Run(lasting(t.Context(), ms), newCall(20*ms))
+			wg.Wait()
+			if err == nil {
+				t.Logf("run again at try %d", try)
+				return
+			}
+			if !errors.Is(err, ErrDeadline) {
+				t.Fatal(err)
+			}
+		}
+		t.Error("100 calls in a row were dropped")
+	})
+}
+
+func TestErrorsOfTheModelPassAndGiveThePermitBack(t *testing.T) {
+	wrong := errors.New("wrong")
+	var fail func() error
+	session := runtimetest.NewSession(&runtimetest.Fake{
+		Before: func(context.Context) error { return fail() }, CloseErr: wrong,
+	})
+	executor := New(Options{Permits: 1})
+	instance := executor.Instance(session, InstanceOptions{Name: "m", Version: "7"})
+	for range 3 {
+		fail = func() error { return fmt.Errorf("%w: id", runtime.ErrInvalidArgument) }
+		if _, err := instance.Run(t.Context(), &Call{}); !errors.Is(err, runtime.ErrInvalidArgument) {
+			t.Errorf("got %v, want ErrInvalidArgument", err)
+		}
+		fail = func() error { panic("boom") }
+		_, err := instance.Run(t.Context(), &Call{})
+		if !errors.Is(err, ErrPanic) || !strings.Contains(err.Error(), "model m version 7") || !strings.Contains(err.Error(), "boom") {
+			t.Errorf("got %v, want ErrPanic with model, version and value", err)
+		}
+	}
+	if got, want := executor.Stats(), (Stats{Permits: 1}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if err := instance.Close(); !errors.Is(err, wrong) {
+		t.Errorf("close: got %v, want the session's error", err)
+	}
+	if got := session.Engine().OpenSessions.Load(); got != 0 {
+		t.Errorf("%d sessions open after close", got)
+	}
+}
+
+func TestPermitsFollowTheCores(t *testing.T) {
+	if got, want := New(Options{}).Stats().Permits, goruntime.GOMAXPROCS(0); got != want {
+		t.Errorf("%d permits, want %d", got, want)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("negative permits: no panic")
+		}
+	}()
+	New(Options{Permits: -1})
+}

@@ -1,0 +1,156 @@
+package batch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segue-serving/segue/runtime"
+)
+
+// WarmReport is what Warm measured.
+type WarmReport struct {
+	// Runs holds one entry for each size that worked, in the order given.
+	Runs []WarmRun
+	// Fixed and PerRow are a and b of the line a + b·rows that fits the runs
+	// best, neither below zero; with one size all of it is in Fixed.
+	Fixed, PerRow time.Duration
+	// Failures says for each size that failed what the model answered. They
+	// are no verdict on the model: it was asked about zeros.
+	Failures []string
+}
+
+// WarmRun is one size.
+type WarmRun struct {
+	// Rows is the size of the first dimension.
+	Rows int
+	// First is what the first run took, Best the fastest after it.
+	First, Best time.Duration
+}
+
+const (
+	warmRepeats = 5
+	// A model that takes long is not measured more often than this allows.
+	warmBudget = 200 * time.Millisecond
+)
+
+// Warm runs the model on zeros of each size, under permits like any call but
+// however long the queue is, and measures it. A nil sizes is 1 and MaxBatch. A
+// model without a dynamic first size everywhere is run once, as it is. Only the
+// end of ctx is an error; what the model makes of zeros is in the report.
+func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
+	switch {
+	case !i.Signature().Batches():
+		sizes = []int{1}
+	case sizes == nil && i.maxBatch > 1:
+		sizes = []int{1, i.maxBatch}
+	case sizes == nil:
+		sizes = []int{1}
+	}
+	var report WarmReport
+	for _, rows := range sizes {
+		run, err := i.warmOne(ctx, rows)
+		if ctx.Err() != nil {
+			return report, fmt.Errorf("warm model %s version %s: %w", i.name, i.version, ctx.Err())
+		}
+		if err != nil {
+			report.Failures = append(report.Failures, fmt.Sprintf("%d rows: %v", rows, err))
+			continue
+		}
+		report.Runs = append(report.Runs, run)
+	}
+	report.Fixed, report.PerRow = fit(report.Runs)
+	return report, nil
+}
+
+func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
+	inputs, release, err := i.zeros(rows)
+	defer release()
+	if err != nil {
+		return WarmRun{}, err
+	}
+	run := WarmRun{Rows: rows}
+	unlimited := line{limit: int(^uint(0) >> 1)}
+	spent := time.Duration(0)
+	for n := 0; n <= warmRepeats && (n < 2 || spent < warmBudget); n++ {
+		call := Call{Inputs: inputs}
+		if _, err := i.permits.acquire(ctx, &unlimited, time.Time{}, time.Now()); err != nil {
+			return run, err
+		}
+		res, err := i.run(ctx, &call, time.Now())
+		if err != nil {
+			return run, err
+		}
+		res.Release()
+		spent += call.Ran
+		if n == 0 {
+			run.First = call.Ran
+		} else if n == 1 || call.Ran < run.Best {
+			run.Best = call.Ran
+		}
+	}
+	return run, nil
+}
+
+// zeros makes inputs of the signature: a dynamic first size is rows, any other
+// dynamic one 1. release is never nil.
+func (i *Instance) zeros(rows int) (inputs []runtime.Tensor, release func(), err error) {
+	var blocks []*runtime.Memory
+	release = func() {
+		for _, b := range blocks {
+			b.Release()
+		}
+	}
+	for _, spec := range i.Signature().Inputs {
+		t := runtime.Tensor{Name: spec.Name, Type: spec.Type, Shape: slices.Clone(spec.Shape)}
+		for d := range t.Shape {
+			if t.Shape[d] == runtime.Dynamic {
+				t.Shape[d] = 1
+				if d == 0 {
+					t.Shape[d] = int64(rows)
+				}
+			}
+		}
+		n, err := t.Elements()
+		if err != nil {
+			return nil, release, err
+		}
+		if t.Type == runtime.BYTES {
+			t.Strings = make([][]byte, n)
+			inputs = append(inputs, t)
+			continue
+		}
+		size, err := runtime.ByteSize(t.Type, t.Shape)
+		if err != nil {
+			return nil, release, err
+		}
+		block, err := i.memory.Get(int(size))
+		if err != nil {
+			return nil, release, err
+		}
+		blocks = append(blocks, block)
+		t.Data = block.Bytes()
+		clear(t.Data)
+		inputs = append(inputs, t)
+	}
+	return inputs, release, nil
+}
+
+// fit is the least-squares line through the runs.
+func fit(runs []WarmRun) (fixed, perRow time.Duration) {
+	if len(runs) == 0 {
+		return 0, 0
+	}
+	n := float64(len(runs))
+	var sumX, sumY, sumXX, sumXY float64
+	for _, r := range runs {
+		x, y := float64(r.Rows), float64(r.Best)
+		sumX, sumY, sumXX, sumXY = sumX+x, sumY+y, sumXX+x*x, sumXY+x*y
+	}
+	slope := 0.0
+	if spread := n*sumXX - sumX*sumX; spread > 0 {
+		slope = max(0, (n*sumXY-sumX*sumY)/spread)
+	}
+	return time.Duration(max(0, (sumY-slope*sumX)/n)), time.Duration(slope)
+}

@@ -1,0 +1,120 @@
+package batch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/runtimetest"
+)
+
+func spec(name string, typ runtime.DataType, shape ...int64) runtime.TensorSpec {
+	return runtime.TensorSpec{Name: name, Type: typ, Shape: shape}
+}
+
+func TestWarmMeasuresTheCostOfRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := 0
+		session := runtimetest.NewSession(&runtimetest.Fake{
+			Signature: runtime.Signature{
+				Inputs:  []runtime.TensorSpec{spec("x", runtime.FP32, -1, 2, -1), spec("s", runtime.BYTES, -1)},
+				Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, -1)},
+			},
+			Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+				runs++
+				rows := in[0].Shape[0]
+				if got, want := runtime.FormatShape(in[0].Shape), fmt.Sprintf("[%d,2,1]", rows); got != want {
+					t.Errorf("input of shape %s, want %s", got, want)
+				}
+				cost := 2*ms + time.Duration(rows)*ms/2
+				if runs == 1 {
+					cost = time.Second
+				}
+				time.Sleep(cost)
+				return []runtime.Tensor{runtimetest.FP32("y", []int64{rows}, make([]float32, rows)...)}, nil
+			},
+		})
+		executor := New(Options{Permits: 1})
+		instance := executor.Instance(session, InstanceOptions{MaxBatch: 32})
+		report, err := instance.Warm(t.Context(), []int{1, 8, 32})
+		if err != nil || len(report.Failures) > 0 {
+			t.Fatal(err, report.Failures)
+		}
+		near := func(got, want time.Duration) bool { return (got - want).Abs() < time.Microsecond }
+		if !near(report.Fixed, 2*ms) || !near(report.PerRow, ms/2) {
+			t.Errorf("cost is %v + %v a row, want 2ms + 500µs", report.Fixed, report.PerRow)
+		}
+		want := []WarmRun{{1, time.Second, 2500 * time.Microsecond}, {8, 6 * ms, 6 * ms}, {32, 18 * ms, 18 * ms}}
+		if fmt.Sprint(report.Runs) != fmt.Sprint(want) {
+			t.Errorf("got runs %v, want %v", report.Runs, want)
+		}
+		if got := instance.Stats().FastestRun; got < ms || got > 6*ms {
+			t.Errorf("fastest run is taken for %v, want about 2.5ms", got)
+		}
+		if got := session.Engine().HeldResults.Load(); got != 0 {
+			t.Errorf("%d results are held", got)
+		}
+		report, err = instance.Warm(t.Context(), nil)
+		if err != nil || len(report.Runs) != 2 || report.Runs[0].Rows != 1 || report.Runs[1].Rows != 32 {
+			t.Errorf("without sizes: got %+v, %v, want 1 and 32 rows", report, err)
+		}
+	})
+}
+
+func TestWarmReportsFailuresAndVetoesNothing(t *testing.T) {
+	session := runtimetest.NewSession(&runtimetest.Fake{
+		Signature: runtime.Signature{
+			Inputs:  []runtime.TensorSpec{spec("x", runtime.FP32, -1)},
+			Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, -1)},
+		},
+		Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+			switch in[0].Shape[0] {
+			case 2:
+				return nil, errors.New("zeros are bad")
+			case 3:
+				panic("boom")
+			}
+			return in, nil
+		},
+	})
+	executor := New(Options{Permits: 1})
+	instance := executor.Instance(session, InstanceOptions{Name: "m", Version: "1"})
+	report, err := instance.Warm(context.Background(), []int{1, 2, 3, 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := strings.Join(report.Failures, "; ")
+	if len(report.Failures) != 2 || !strings.Contains(text, "2 rows: zeros are bad") || !strings.Contains(text, "3 rows") || !strings.Contains(text, "boom") {
+		t.Errorf("failures are %q", report.Failures)
+	}
+	if len(report.Runs) != 2 || report.Runs[1].Rows != 4 {
+		t.Errorf("runs are %+v, want 1 and 4 rows", report.Runs)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := instance.Warm(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	if got := executor.Stats().Busy; got != 0 {
+		t.Errorf("%d permits are held", got)
+	}
+}
+
+func TestWarmRunsWhatDoesNotBatchOnce(t *testing.T) {
+	for _, signature := range []runtime.Signature{
+		{Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, 3)}},
+		{Inputs: []runtime.TensorSpec{spec("x", runtime.INT64), spec("s", runtime.BYTES, 1, 2)}, Outputs: []runtime.TensorSpec{spec("y", runtime.FP32)}},
+	} {
+		session := runtimetest.NewSession(&runtimetest.Fake{Signature: signature})
+		instance := New(Options{}).Instance(session, InstanceOptions{MaxBatch: 8})
+		report, err := instance.Warm(context.Background(), []int{1, 2, 4})
+		if err != nil || len(report.Runs) != 1 || len(report.Failures) > 0 || report.PerRow != 0 {
+			t.Errorf("got %+v, %v, want one run", report, err)
+		}
+	}
+}
