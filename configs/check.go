@@ -1,0 +1,202 @@
+package configs
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Bounds beyond which a number is a slip of the hand.
+const (
+	maxThreads   = 1024
+	maxBatchSize = 1 << 20
+	maxBurst     = 1 << 30
+	maxSalt      = 256
+)
+
+// checkDocument reports what the types alone cannot say. Where decoding left a
+// value out, checks that would need it keep silent.
+func checkDocument(d *Document, e Entry, r *report) {
+	if r.spoilt("") && len(r.at) <= 1 {
+		return // not even a mapping
+	}
+	if !r.spoilt("model") {
+		if err := CheckName(d.Model); err != nil {
+			r.problem("model", "%s", err)
+		} else if e.Name != "" && d.Model != e.Name {
+			r.problem("model", "is %q, but the document is stored as %q: make them equal", d.Model, e.Name)
+		}
+	}
+	if len(d.Versions) == 0 && !r.spoilt("versions") && r.at["versions"] != nil {
+		r.problem("versions", "empty: name at least one version")
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
+		checkVersion(d.Versions[name], e, keyPath("versions", name), r)
+	}
+	checkTraffic(d, r)
+	checkRuntime(d.Runtime, "runtime", r)
+	checkLimits(d.Limits, r)
+	oneOf(r, "nonfinite", d.NonFinite, NonFiniteError, NonFiniteNull, NonFiniteLiteral)
+}
+
+func checkVersion(v Version, e Entry, path string, r *report) {
+	uri, digest := path+".uri", path+".digest"
+	if !r.spoilt(uri) && r.at[uri] != nil {
+		if message := checkURI(v.URI); message != "" {
+			r.problem(uri, "%s", message)
+		} else if p := v.path(); !filepath.IsAbs(p) && e.Base == "" {
+			r.warn(uri, "a relative path, and the document lies in no folder: it counts from the gateway's working directory")
+		}
+	}
+	if !r.spoilt(digest) && r.at[digest] != nil {
+		if message := checkDigest(v.Digest); message != "" {
+			r.problem(digest, "%s", message)
+		}
+	} else if r.at[path] != nil && !r.spoilt(path) {
+		r.warn(path, "no digest: the first artifact seen is pinned")
+	}
+	checkRuntime(v.Runtime, path+".runtime", r)
+}
+
+func checkTraffic(d *Document, r *report) {
+	t := d.Traffic
+	for _, name := range slices.Sorted(maps.Keys(t.Names)) {
+		path := keyPath("traffic.names", name)
+		checkVersionName(d, name, path, r)
+		switch variant := t.Names[name]; {
+		case r.spoilt(path):
+		case variant == "fallback":
+			r.problem(path, "fallback is the name of answers that another version stood in for: choose another")
+		default:
+			if err := CheckName(variant); err != nil {
+				r.problem(path, "%s", err)
+			}
+		}
+	}
+	warnSameNames(t.Names, r)
+	checkSticky(t.Sticky, r)
+	for _, name := range slices.Sorted(maps.Keys(t.Weights)) {
+		checkVersionName(d, name, keyPath("traffic.weights", name), r)
+	}
+	switch {
+	case len(t.Weights) > 0:
+		checkWeights(t.Weights, "traffic.weights", r)
+	case len(d.Versions) > 1 && !r.spoilt("traffic.weights") && !r.spoilt("rollout") && !r.spoilt("follow"):
+		r.problem("traffic.weights", "missing: with several versions (%s), say which of them answer", nameList(d.Versions))
+	}
+}
+
+// checkVersionName reports a name for which there is no version.
+func checkVersionName(d *Document, name, path string, r *report) {
+	if _, ok := d.Versions[name]; ok || r.spoilt(path) || len(d.Versions) == 0 {
+		return
+	}
+	r.problem(path, "there is no version %q, only %s%s", name, nameList(d.Versions),
+		didYouMean(name, slices.Collect(maps.Keys(d.Versions))))
+}
+
+// checkWeights is for documents and overrides alike.
+func checkWeights(weights map[string]float64, path string, r *report) {
+	sum := 0.0
+	for _, name := range slices.Sorted(maps.Keys(weights)) {
+		if weights[name] < 0 {
+			r.problem(keyPath(path, name), "must not be negative, found %v", weights[name])
+		}
+		sum += weights[name]
+	}
+	switch {
+	case r.spoilt(path):
+	case sum == 0:
+		r.problem(path, "all are 0: give at least one version a share")
+	case math.IsInf(sum, 0):
+		r.problem(path, "add up to more than can be counted: use smaller numbers")
+	case sum != 100:
+		var shares []string
+		for _, name := range slices.Sorted(maps.Keys(weights)) {
+			shares = append(shares, fmt.Sprintf("%s gets %s %%", name, strconv.FormatFloat(weights[name]/sum*100, 'g', 4, 64)))
+		}
+		r.warn(path, "add up to %v instead of 100: %s", sum, strings.Join(shares, ", "))
+	}
+}
+
+func warnSameNames(names map[string]string, r *report) {
+	first := map[string]string{}
+	for _, version := range slices.Sorted(maps.Keys(names)) {
+		if other, ok := first[names[version]]; ok {
+			r.warn(keyPath("traffic.names", version), "the same name as version %q has: answers cannot be told apart by it", other)
+		}
+		first[names[version]] = version
+	}
+}
+
+func checkSticky(s Sticky, r *report) {
+	if r.at["traffic.sticky"] == nil || r.spoilt("traffic.sticky") {
+		return
+	}
+	switch message := checkHeader(s.Header); {
+	case s.Header == "" && s.Required:
+		r.problem("traffic.sticky.required", "needs traffic.sticky.header: name the header that is required")
+	case r.at["traffic.sticky.header"] != nil && message != "":
+		r.problem("traffic.sticky.header", "%s", message)
+	case s.Header == "":
+		r.warn("traffic.sticky", "has no effect without a header")
+	}
+	if len(s.Salt) > maxSalt {
+		r.problem("traffic.sticky.salt", "has %d bytes, the most is %d", len(s.Salt), maxSalt)
+	}
+}
+
+func checkRuntime(rt Runtime, path string, r *report) {
+	if at := path + ".device"; r.at[at] != nil && !r.spoilt(at) && !deviceRegexp.MatchString(rt.Device) {
+		r.problem(at, "%s is not a device: write cpu, cuda or cuda:0 to cuda:99", quoteShort(rt.Device))
+	}
+	between(r, path+".threads", rt.Threads, maxThreads)
+	between(r, path+".max_batch_size", rt.MaxBatchSize, maxBatchSize)
+	between(r, path+".max_dimension", rt.MaxDimension, math.MaxInt)
+}
+
+func checkLimits(l Limits, r *report) {
+	if l.Rate < 0 {
+		r.problem("limits.rate", "must not be negative, found %v", l.Rate)
+	}
+	between(r, "limits.burst", l.Burst, maxBurst)
+	between(r, "limits.queue", l.Queue, math.MaxInt)
+	if l.Burst > 0 && l.Rate == 0 && !r.spoilt("limits") {
+		r.warn("limits.burst", "has no effect without a rate")
+	}
+	if l.Timeout > Duration(time.Hour) {
+		r.warn("limits.timeout", "is longer than an hour")
+	}
+}
+
+// between reports a number that is negative or more than the most.
+func between(r *report, path string, n, most int) {
+	switch {
+	case n < 0:
+		r.problem(path, "must not be negative, found %d", n)
+	case n > most:
+		r.problem(path, "must be at most %d, found %d", most, n)
+	}
+}
+
+// oneOf reports a text that was given and is none of the known ones.
+func oneOf(r *report, path, text string, known ...string) {
+	if r.at[path] == nil || r.spoilt(path) || slices.Contains(known, text) {
+		return
+	}
+	r.problem(path, "%s is not one of %s%s", quoteShort(text), strings.Join(known, ", "), didYouMean(text, known))
+}
+
+// nameList is for messages: the first names in order.
+func nameList[V any](m map[string]V) string {
+	names := slices.Sorted(maps.Keys(m))
+	if len(names) > 8 {
+		return strings.Join(names[:8], ", ") + fmt.Sprintf(" and %d more", len(names)-8)
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,138 @@
+package configs
+
+// Document is what an operator says of one model: its versions, who of them
+// answers, and within which limits. Parse makes it; it is read-only from then
+// on and shared freely.
+type Document struct {
+	// Model is the model's name; it equals the key's or file's name.
+	Model string `json:"model"`
+	// Versions are the model's versions by name. All of them are loaded.
+	Versions map[string]Version `json:"versions"`
+	// Traffic says which versions answer requests that name none. It may be
+	// left out where there is one version only.
+	Traffic Traffic `json:"traffic,omitzero"`
+	// Runtime says how the versions run; a version's own block overrides it
+	// field by field.
+	Runtime Runtime `json:"runtime,omitzero"`
+	// Limits bound what the model may cost one gateway process.
+	Limits Limits `json:"limits,omitzero"`
+	// NonFinite says what a JSON answer does with NaN and infinities: "error"
+	// (default), "null" or "literal".
+	NonFinite string `json:"nonfinite,omitempty"`
+}
+
+// Version says where the artifact of one version lies.
+type Version struct {
+	// URI names the artifact: file:models/mozart/1. A relative path counts
+	// from the document's folder.
+	URI string `json:"uri"`
+	// Digest is "sha256:" and the hex SHA-256 of the artifact's manifest. It
+	// may be left out unless settings require it; then the first one seen is
+	// pinned.
+	Digest string `json:"digest,omitempty"`
+	// Runtime overrides the document's block for this version.
+	Runtime Runtime `json:"runtime,omitzero"`
+}
+
+// Traffic splits the requests that name no version.
+type Traffic struct {
+	// Weights are the relative shares by version, finite and not negative. A
+	// version with weight 0 stays loaded and can be asked for by name.
+	Weights map[string]float64 `json:"weights,omitempty"`
+	// Sticky keeps a caller on one version.
+	Sticky Sticky `json:"sticky,omitzero"`
+	// Names are the variants' names in answers, by version; default
+	// "v<version>".
+	Names map[string]string `json:"names,omitempty"`
+}
+
+// Sticky names the request header whose value decides the version.
+type Sticky struct {
+	// Header is the name of the header, or of the gRPC metadata key.
+	Header string `json:"header,omitempty"`
+	// Salt makes the assignment independent of other experiments'.
+	Salt string `json:"salt,omitempty"`
+	// Required answers 400 where the header is absent or empty, instead of a
+	// random split.
+	Required bool `json:"required,omitempty"`
+}
+
+// Runtime says how sessions are opened and batches made. Zero fields inherit:
+// from the document, then from the process, then from the defaults.
+type Runtime struct {
+	// Device is cpu or cuda or cuda:<n>; default cpu.
+	Device string `json:"device,omitempty"`
+	// Threads is the number of threads inside one run; default 1.
+	Threads int `json:"threads,omitempty"`
+	// MaxBatchSize is the largest first dimension of a request; default is
+	// the process's BATCH_SIZE, 32.
+	MaxBatchSize int `json:"max_batch_size,omitempty"`
+	// MaxQueueDelay is how long a run may wait for more rows; default 0.
+	MaxQueueDelay Duration `json:"max_queue_delay,omitempty"`
+	// MaxDimension is the largest size of a dynamic dimension other than the
+	// first; default is the process's MAX_SEQUENCE_LENGTH, else no limit.
+	MaxDimension int `json:"max_dimension,omitempty"`
+}
+
+// Limits bound one model in one gateway process. Zero fields set no limit but
+// the gateway's own.
+type Limits struct {
+	// Rate is requests a second, Burst how many may come at once; default
+	// burst is the rate.
+	Rate  float64 `json:"rate,omitempty"`
+	Burst int     `json:"burst,omitempty"`
+	// Queue is how many requests may wait for a run; default 256.
+	Queue int `json:"queue,omitempty"`
+	// Timeout is the longest a request may take; a client can only shorten
+	// it. Default 30s.
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// Settings are limits and keys of the whole gateway. In a folder they are
+// _settings.yaml, in Consul PREFIX/settings; their presence is also the
+// sentinel without which no deletion counts.
+type Settings struct {
+	// Schema is the version of the documents' schema, 1.
+	Schema int `json:"schema"`
+	// Freeze stops every new document; holds and automatic rollbacks work on.
+	Freeze bool `json:"freeze,omitempty"`
+	// ReadyRequires are models that must serve before the gateway is ready;
+	// default: at least one, if any is configured.
+	ReadyRequires []string `json:"ready_requires,omitempty"`
+	// DeleteGrace is how long a model serves on after its document went away;
+	// default 60s, 0s switches the guards off.
+	DeleteGrace *Duration `json:"delete_grace,omitempty"`
+	// RequireDigest refuses versions without a digest.
+	RequireDigest bool `json:"require_digest,omitempty"`
+	// Keys open routes. With none the data API is open.
+	Keys []Key `json:"keys,omitempty"`
+	// Public opens groups of data routes to requests without a key where keys
+	// are configured: "health", "metadata".
+	Public []string `json:"public,omitempty"`
+	// Limits bound the whole gateway.
+	Limits GatewayLimits `json:"limits,omitzero"`
+	// FeedbackKeyFile holds the key of the MAC in prediction ids.
+	FeedbackKeyFile string `json:"feedback_key_file,omitempty"`
+}
+
+// Key is one API key. The key itself is never stored, only its SHA-256.
+type Key struct {
+	// Name says whose key it is, in logs and audit.
+	Name string `json:"name"`
+	// SHA256 is the hex SHA-256 of the key's bytes.
+	SHA256 string `json:"sha256"`
+	// Permissions open groups of routes: "predict" (inference and metadata),
+	// "metadata", "health", "feedback", "admin".
+	Permissions []string `json:"permissions"`
+	// Models restricts predict, metadata and feedback to these models; empty
+	// means all.
+	Models []string `json:"models,omitempty"`
+}
+
+// GatewayLimits bound one gateway process over all models.
+type GatewayLimits struct {
+	// MaxBody is the largest request body; default 64MiB.
+	MaxBody Size `json:"max_body,omitempty"`
+	// MaxInFlight is how many requests may be answered at once; default 1024.
+	MaxInFlight int `json:"max_in_flight,omitempty"`
+}

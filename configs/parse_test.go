@@ -1,0 +1,286 @@
+package configs
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+)
+
+const sumA = "sha256:00000000000000000000000000000000000000000000000000000000000000aa"
+
+const fullYAML = `# a model
+model: mozart
+versions:
+  1:                                  # an unquoted integer is its digits
+    uri: file:models/mozart/1
+    digest: ` + sumA + `
+  "2":
+    uri: 'file:///srv/mozart/2'
+    runtime: {threads: 2}
+  v3-rc.1: {uri: "file:../mozart 3"}
+traffic:
+  weights: {1: 90, "2": 1e1, v3-rc.1: 0.0}
+  sticky: {header: X-User-Id, salt: exp-12, required: true}
+  names: {1: stable, "2": canary}
+runtime: {device: "cuda:1", threads: 4, max_batch_size: 16, max_queue_delay: 2ms, max_dimension: 512}
+limits: {rate: 2000, burst: 200, queue: 64, timeout: 1s500ms}
+nonfinite: literal
+`
+
+const fullJSON = `{
+  "limits": {"timeout": "1.5s", "queue": 64, "burst": 200, "rate": 2e3},
+  "nonfinite": "literal",
+  "runtime": {"device": "cuda:1", "threads": 4, "max_batch_size": 16, "max_queue_delay": "2000us", "max_dimension": 512},
+  "traffic": {
+    "names": {"2": "canary", "1": "stable"},
+    "sticky": {"header": "X-User-Id", "salt": "exp\u002d12", "required": true},
+    "weights": {"v3-rc.1": 0, "2": 10.0, "1": 90}
+  },
+  "versions": {
+    "v3-rc.1": {"uri": "file:../mozart 3"},
+    "2": {"uri": "file:///srv/mozart/2", "runtime": {"threads": 2}},
+    "1": {"uri": "file:models/mozart/1", "digest": "` + sumA + `"}
+  },
+  "model": "mozart"
+}`
+
+func mustParse(t *testing.T, text string) *Document {
+	t.Helper()
+	d, _, err := Parse(Entry{Name: "mozart", Value: []byte(text), Base: "models"})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	return d
+}
+
+func TestJSONAndYAMLOfTheSameContentAreTheSameDocument(t *testing.T) {
+	want := &Document{
+		Model: "mozart",
+		Versions: map[string]Version{
+			"1":       {URI: "file:models/mozart/1", Digest: sumA},
+			"2":       {URI: "file:///srv/mozart/2", Runtime: Runtime{Threads: 2}},
+			"v3-rc.1": {URI: "file:../mozart 3"},
+		},
+		Traffic: Traffic{
+			Weights: map[string]float64{"1": 90, "2": 10, "v3-rc.1": 0},
+			Sticky:  Sticky{Header: "X-User-Id", Salt: "exp-12", Required: true},
+			Names:   map[string]string{"1": "stable", "2": "canary"},
+		},
+		Runtime:   Runtime{Device: "cuda:1", Threads: 4, MaxBatchSize: 16, MaxQueueDelay: Duration(2 * time.Millisecond), MaxDimension: 512},
+		Limits:    Limits{Rate: 2000, Burst: 200, Queue: 64, Timeout: Duration(1500 * time.Millisecond)},
+		NonFinite: "literal",
+	}
+	for _, text := range []string{fullYAML, fullJSON, "---\n" + fullYAML + "...\n", strings.ReplaceAll(fullYAML, "\n", "\r\n"), string(Canonical(want))} {
+		got := mustParse(t, text)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v\nwant %+v\nfrom\n%s", got, want, text)
+		}
+		if got.Basis() != want.Basis() {
+			t.Errorf("another basis from\n%s", text)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	f := func(text, base, want string) {
+		t.Helper()
+		_, warnings, err := Parse(Entry{Name: "m", Value: []byte(text), Base: base})
+		if err != nil {
+			t.Errorf("%v in %s", err, text)
+		}
+		if got := fmt.Sprint(warnings); got != want {
+			t.Errorf("got  %s\nwant %s", got, want)
+		}
+	}
+	digest := `, digest: "` + sumA + `"`
+	version := `{model: m, versions: {a: {uri: "file:a"` + digest + `}}`
+	two := `{model: m, versions: {a: {uri: "file:a"` + digest + `}, b: {uri: "file:b"` + digest + `}}, `
+	f("# yaml\n"+version+"}", "/", "[]")
+	f("# yaml\n"+version+"}", "", `[line 2, column 32: versions."a".uri: a relative path, and the document lies in no folder: it counts from the gateway's working directory]`)
+	f("# yaml\n{model: m, versions: {a: {uri: \"file:/a\"}}}", "", `[line 2, column 23: versions."a": no digest: the first artifact seen is pinned]`)
+	f("# yaml\n"+two+"traffic: {weights: {a: 1, b: 2}}}", "/", `[line 2, column 249: traffic.weights: add up to 3 instead of 100: a gets 33.33 %, b gets 66.67 %]`)
+	f("# yaml\n"+two+"traffic: {weights: {a: 50, b: 50}, names: {a: x, b: x}}}", "/", `[line 2, column 279: traffic.names."b": the same name as version "a" has: answers cannot be told apart by it]`)
+	f("# yaml\n"+version+", traffic: {sticky: {salt: s}}, limits: {burst: 3}}", "/", `[line 2, column 145: traffic.sticky: has no effect without a header line 2, column 173: limits.burst: has no effect without a rate]`)
+}
+
+func TestSettings(t *testing.T) {
+	f := func(text, want string) {
+		t.Helper()
+		s, warnings, err := ParseSettings(Entry{Value: []byte(text)})
+		if err != nil {
+			t.Errorf("%v in %s", err, text)
+			return
+		}
+		again, _, err := ParseSettings(Entry{Value: CanonicalSettings(s)})
+		if err != nil || !reflect.DeepEqual(again, s) {
+			t.Errorf("did not survive the canonical form: %v, %+v", err, again)
+		}
+		if got := fmt.Sprint(s.Grace(), s.Limits.WithDefaults(), s.Freeze, warnings); got != want {
+			t.Errorf("got %s, want %s from %s", got, want, text)
+		}
+	}
+	f("schema: 1", "1m0s {64MiB 1024} false []")
+	f(`{"schema": 1, "freeze": true, "delete_grace": "5m", "limits": {"max_body": "512KiB", "max_in_flight": 7}}`, "5m0s {512KiB 7} true []")
+	f("schema: 1\ndelete_grace: 0s\npublic: [health]", "0s {64MiB 1024} false "+
+		"[line 2, column 15: delete_grace: 0s switches the guards against mass deletion off too line 3, column 9: public: has no effect without keys: everything is open]")
+}
+
+func TestNoSettingsHaveDefaultGrace(t *testing.T) {
+	if got := (*Settings)(nil).Grace(); got != time.Minute {
+		t.Errorf("grace %s", got)
+	}
+}
+
+func TestOverrideChoosesAmongTheDocumentsVersions(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	want := &Override{Kind: OverrideHold, Basis: sumA, Weights: map[string]float64{"1": 1, "4": 2}, By: "ann", Reason: "incident", At: at, Until: at.Add(MaxHold)}
+	got, err := ParseOverride(Entry{Name: "mozart", Value: CanonicalOverride(want)})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	d := mustParse(t, fullYAML)
+	if err := got.Check(d); err == nil || err.Error() != `weights."4": there is no version "4", only 1, 2, v3-rc.1` {
+		t.Errorf("got %v", err)
+	}
+	delete(got.Weights, "4")
+	if err := got.Check(d); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestDeletionByNameHasNoWeights(t *testing.T) {
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	want := &Override{Kind: OverrideDelete, By: "ann", At: at, Until: at.Add(time.Hour)}
+	got, err := ParseOverride(Entry{Value: CanonicalOverride(want)})
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestEntryThatCouldNotBeReadIsRefusedWithItsReason(t *testing.T) {
+	_, _, err := Parse(Entry{Name: "m", Where: "models/m.yaml", Problem: "permission denied"})
+	if err == nil || err.Error() != "models/m.yaml: permission denied" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestLongAndRepetitiveDocumentsAreRefusedSoon(t *testing.T) {
+	f := func(name, text, want string) {
+		t.Helper()
+		start := time.Now()
+		_, _, err := Parse(Entry{Value: []byte(text)})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %.200v, want %s", name, err, want)
+		}
+		// Generous: the race detector and a busy machine are in it.
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("%s: took %s", name, took)
+		}
+	}
+	fill := func(head, part, tail string) string {
+		return head + strings.Repeat(part, (maxDocument-len(head)-len(tail))/len(part)) + tail
+	}
+	f("too long", fill("model: m # ", "x", "")+"y\n", "the most is 1048576 (1MiB)")
+	f("brackets", fill("a: ", "[", ""), "exceeded max depth")
+	f("JSON brackets", fill(`{"a": `, "[", ""), "exceeded max depth")
+	f("comments", fill("model: 7\n", "#\n", ""), "model: expected text")
+	f("dashes", fill("a:\n", "- ", ""), "exceeded max depth")
+	f("unknown fields", fill("{", `"x": 1,`, `"y": 2}`), "and 149")
+	f("colons", fill("a", ": ", ""), "not YAML")
+	f("anchors", fill("model: [", "&a *a,", "]"), "")
+}
+
+func TestProblemsAreFoundByErrorsAs(t *testing.T) {
+	_, _, err := Parse(Entry{Name: "m", Value: []byte("model: m\nversion: {}\n")})
+	var problems *Problems
+	if !errors.As(err, &problems) || len(problems.List) != 2 {
+		t.Fatalf("got %v", err)
+	}
+	if want := (Problem{"version", "unknown field: did you mean versions?", 2, 1}); problems.List[1] != want {
+		t.Errorf("got %+v", problems.List[1])
+	}
+}
+
+func TestFilePath(t *testing.T) {
+	f := func(uri, base, want string) {
+		t.Helper()
+		if got := (Version{URI: uri}).FilePath(base); got != want {
+			t.Errorf("%s from %q: got %s, want %s", uri, base, got, want)
+		}
+	}
+	f("file:models/mozart/1", "/srv", "/srv/models/mozart/1")
+	f("file:./models/../x%20y", "", "x%20y")
+	f("file:/srv/mozart/", "/other", "/srv/mozart")
+	f("file:///srv/mozart", "/other", "/srv/mozart")
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(fullYAML))
+	f.Add([]byte(fullJSON))
+	f.Add([]byte("model: mozart\nversions: {1: {uri: 'file:a'}, b: {uri: 'file:b'}}\ntraffic:\n  weights:\n    1: 5 # five\n    b: 0\n"))
+	f.Add([]byte("%YAML 1.2\n---\nmodel: &a !!str mozart\nversions: {<<: *a, ? [1] : |\n x\n}\n"))
+	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/bad/*.json", "examples/*.yaml", "examples/settings/*.yaml"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			f.Fatalf("no seeds at %s: %v", pattern, err)
+		}
+		for _, path := range paths {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				f.Fatal(err)
+			}
+			f.Add(text)
+		}
+	}
+	schema := compile(f, DocumentSchema())
+	f.Fuzz(func(t *testing.T, text []byte) {
+		e := Entry{Value: text, Base: "/models"}
+		_, _, _ = ParseSettings(e)
+		_, _ = ParseOverride(e)
+		d, _, err := Parse(e)
+		if err != nil {
+			return
+		}
+		checkSurvives(t, d)
+		if v, ok := generic(t, Canonical(d)); !ok || schema.Validate(v) != nil {
+			t.Fatalf("not valid by the schema:\n%s", Canonical(d))
+		}
+		weights := map[string]float64{}
+		for name := range d.Versions {
+			weights[name] = float64(len(weights)) + 0.5
+		}
+		edited, err := SetWeights(e, weights)
+		if err != nil {
+			t.Fatalf("set weights: %v", err)
+		}
+		after, _, err := Parse(Entry{Value: edited, Base: "/models"})
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, edited)
+		}
+		want := *d
+		want.Traffic.Weights = weights
+		if !reflect.DeepEqual(after, &want) {
+			t.Fatalf("got %+v\nwant %+v", after, want)
+		}
+	})
+}
+
+// checkSurvives requires that the canonical form is read back as the same
+// document and has the same canonical form.
+func checkSurvives(t *testing.T, d *Document) {
+	t.Helper()
+	text := Canonical(d)
+	again, _, err := Parse(Entry{Name: d.Model, Value: text, Base: "/"})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if !reflect.DeepEqual(again, d) || again.Basis() != d.Basis() || !bytes.Equal(Canonical(again), text) {
+		t.Fatalf("got %+v\nwant %+v", again, d)
+	}
+}

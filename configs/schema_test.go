@@ -1,0 +1,225 @@
+package configs
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+)
+
+const schemaID = "https://github.com/segue-serving/segue/configs/schema/"
+
+// reflectSchema is the schema of a type: structure, required fields and
+// descriptions from the Go source, the rest from constrain.
+func reflectSchema(t *testing.T, name string, of any) []byte {
+	t.Helper()
+	r := &jsonschema.Reflector{Anonymous: true, ExpandedStruct: true, Mapper: scalarSchema}
+	if err := r.AddGoComments("github.com/segue-serving/segue/configs", ".", jsonschema.WithFullComment()); err != nil {
+		t.Fatal(err)
+	}
+	for key, text := range r.CommentMap {
+		r.CommentMap[key] = strings.Join(strings.Fields(text), " ")
+	}
+	s := r.Reflect(of)
+	s.ID = jsonschema.ID(schemaID + name)
+	constrain(reflect.TypeOf(of).Elem().Name(), s)
+	for of, definition := range s.Definitions {
+		constrain(of, definition)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func scalarSchema(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[Duration]():
+		// A unit after every number; 0 needs one too.
+		return &jsonschema.Schema{Type: "string", Pattern: `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, Examples: []any{"250ms", "30s", "4h"}}
+	case reflect.TypeFor[Size]():
+		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+(KiB|MiB|GiB)$`, Examples: []any{"512KiB", "64MiB"}}
+	}
+	return nil
+}
+
+// constrain adds to a type's schema what its fields' types do not say.
+func constrain(of string, s *jsonschema.Schema) {
+	p := func(name string) *jsonschema.Schema {
+		property, ok := s.Properties.Get(name)
+		if !ok {
+			panic("no field " + name + " in " + of)
+		}
+		return property
+	}
+	named := &jsonschema.Schema{Pattern: namePattern}
+	atLeast := func(least json.Number, names ...string) {
+		for _, name := range names {
+			p(name).Minimum = least
+		}
+	}
+	one := uint64(1)
+	switch of {
+	case "Document":
+		p("model").Pattern = namePattern
+		p("versions").PropertyNames, p("versions").MinProperties = named, &one
+		p("nonfinite").Enum = []any{NonFiniteError, NonFiniteNull, NonFiniteLiteral}
+	case "Version":
+		p("uri").Pattern = "^file:."
+		p("digest").Pattern = digestPattern
+	case "Traffic":
+		p("weights").PropertyNames, p("names").PropertyNames = named, named
+		p("weights").AdditionalProperties.Minimum = "0"
+		p("names").AdditionalProperties.Pattern = namePattern
+	case "Sticky":
+		p("header").Pattern = headerPattern
+	case "Runtime":
+		p("device").Pattern = devicePattern
+		atLeast("0", "threads", "max_batch_size", "max_dimension")
+		p("threads").Maximum, p("max_batch_size").Maximum = json.Number(fmt.Sprint(maxThreads)), json.Number(fmt.Sprint(maxBatchSize))
+	case "Limits":
+		atLeast("0", "rate", "burst", "queue")
+	case "Settings":
+		p("schema").Const = SchemaVersion
+		p("ready_requires").Items.Pattern = namePattern
+		p("public").Items.Enum = []any{PermissionHealth, PermissionMetadata}
+	case "Key":
+		p("name").Pattern, p("models").Items.Pattern, p("sha256").Pattern = namePattern, namePattern, hexPattern
+		p("permissions").MinItems = &one
+		p("permissions").Items.Enum = []any{PermissionPredict, PermissionMetadata, PermissionHealth, PermissionFeedback, PermissionAdmin}
+	case "GatewayLimits":
+		atLeast("0", "max_in_flight")
+	default:
+		panic("no constraints for " + of)
+	}
+}
+
+func TestSchemasAreFresh(t *testing.T) {
+	golden(t, "schema/document.schema.json", reflectSchema(t, "document.schema.json", new(Document)))
+	golden(t, "schema/settings.schema.json", reflectSchema(t, "settings.schema.json", new(Settings)))
+	if !strings.Contains(string(DocumentSchema()), `document.schema.json"`) || !strings.Contains(string(SettingsSchema()), `settings.schema.json"`) {
+		t.Error("a program carries the wrong schemas")
+	}
+}
+
+func compile(t testing.TB, schema []byte) *validator.Schema {
+	t.Helper()
+	parsed, err := validator.UnmarshalJSON(bytes.NewReader(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validator.NewCompiler()
+	if err := c.AddResource("schema.json", parsed); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// schemaOf is the published schema of a document, by its file's name.
+func schemaOf(t *testing.T, path string) *validator.Schema {
+	t.Helper()
+	name := "document"
+	if strings.Contains(filepath.Base(path), "settings") {
+		name = "settings"
+	}
+	text, err := os.ReadFile("schema/" + name + ".schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return compile(t, text)
+}
+
+// generic is a YAML or JSON text as an editor's validator sees it; false where
+// it is not even that.
+func generic(t *testing.T, text []byte) (any, bool) {
+	t.Helper()
+	var v any
+	if err := yaml.Unmarshal(text, &v); err != nil {
+		return nil, false
+	}
+	encoded, err := json.Marshal(stringKeys(v))
+	if err != nil {
+		return nil, false
+	}
+	v, err = validator.UnmarshalJSON(bytes.NewReader(encoded))
+	return v, err == nil
+}
+
+func stringKeys(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for key := range v {
+			v[key] = stringKeys(v[key])
+		}
+	case map[any]any:
+		m := map[string]any{}
+		for key := range v {
+			m[fmt.Sprint(key)] = stringKeys(v[key])
+		}
+		return m
+	case []any:
+		for i := range v {
+			v[i] = stringKeys(v[i])
+		}
+	}
+	return v
+}
+
+func TestEveryAcceptedDocumentIsValidByItsSchema(t *testing.T) {
+	for name, text := range map[string]string{"full.yaml": fullYAML, "full.json": fullJSON, "canonical": string(Canonical(mustParse(t, fullYAML)))} {
+		v, ok := generic(t, []byte(text))
+		if !ok {
+			t.Fatal(name)
+		}
+		if err := schemaOf(t, name).Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What only the parser refuses is listed, so that a schema which suddenly
+// takes more is noticed.
+func TestSchemaRefusesWhatItCan(t *testing.T) {
+	paths, err := filepath.Glob("testdata/bad/*[nl]")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken strings.Builder
+	refused := 0
+	for _, path := range paths {
+		name := filepath.Base(path)
+		if strings.HasPrefix(name, "override-") || filepath.Ext(name) == ".golden" {
+			continue // overrides have no published schema
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, ok := generic(t, text)
+		if ok && schemaOf(t, path).Validate(v) == nil {
+			taken.WriteString(name + "\n")
+			continue
+		}
+		refused++
+	}
+	if refused < 40 {
+		t.Errorf("refuses only %d", refused)
+	}
+	golden(t, "testdata/bad/taken-by-schema.golden", []byte(taken.String()))
+}
