@@ -1,0 +1,70 @@
+package loader
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/segue-serving/segue/loader/artifact"
+	"github.com/segue-serving/segue/loader/probe"
+	"github.com/segue-serving/segue/loader/store"
+)
+
+// ErrTransient marks an error of Open that may pass by itself, such as too
+// little memory for now. Any other error of Open is taken as the model's.
+var ErrTransient = errors.New("may pass by itself")
+
+// OpenRequest is what Options.Open gets.
+type OpenRequest struct {
+	Wanted Wanted
+	// ModelPath is the verified ONNX file.
+	ModelPath string
+	// Manifest is the artifact's own or the one made on the way, with goldens.
+	// It must not be changed.
+	Manifest *artifact.Manifest
+	// Digest is that of the manifest.
+	Digest string
+	// Report is what the probe found, zero where there is no probe.
+	Report probe.Report
+}
+
+// Options configure a Manager. Stores and Open are needed.
+type Options struct {
+	// Stores fetches artifacts.
+	Stores store.Store
+	// Probe tries an artifact before it is opened here. Nil skips it.
+	Probe probe.Func
+	// Open makes an instance. It is the caller's duty to return early when the
+	// context ends; an instance returned all the same is closed.
+	Open func(ctx context.Context, r OpenRequest) (Instance, error)
+	// OnChange is told, from a goroutine of the Manager's and without a lock,
+	// that some status changed. Changes during a call make one more call. It
+	// may call the Manager.
+	OnChange func()
+	// Log may be nil.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+	// Concurrency bounds how many versions are verified, probed, opened and
+	// warmed at once, 2 by default. Four times as many are fetched at once.
+	Concurrency int
+	// RequireDigest, asked at each try, says whether a version without a
+	// digest is refused. Nil says no.
+	RequireDigest func() bool
+}
+
+func (o Options) withDefaults() Options {
+	if o.Concurrency <= 0 {
+		o.Concurrency = 2
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.OnChange == nil {
+		o.OnChange = func() {}
+	}
+	if o.RequireDigest == nil {
+		o.RequireDigest = func() bool { return false }
+	}
+	return o
+}

@@ -1,0 +1,18 @@
+// Package probe tries an artifact before it may serve. What runs models is
+// native code, and a fault in it ends the process, so the first try is made in
+// a child process under limits: Child starts it, Main is what it runs, Try is
+// what it does with an engine, and Cache remembers verdicts.
+//
+// The package promises that only a crash, a limit, a model that the engine
+// refuses, a signature that differs from the manifest's and golden answers
+// beyond tolerance refuse an artifact. Synthetic inputs at the batch sizes to
+// come are run, timed and reported, never held against it: many valid models
+// fail on zeros. A failure to make the try at all is an error and no verdict.
+//
+// It never fetches or verifies files; loader/artifact did before. A child is
+// not a sandbox for its files and network: it bounds accidents.
+//
+//	child := probe.Child{Command: []string{exe, "probe"}, Limits: probe.Limits{Memory: 4 << 30, Wall: time.Minute}}
+//	cache := probe.NewCache(engine.Version(), child.Probe)
+//	report, err := cache.Probe(ctx, probe.Request{ModelPath: art.ModelPath, Manifest: art.Manifest, Digest: art.Digest})
+package probe

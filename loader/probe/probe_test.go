@@ -1,0 +1,248 @@
+package probe_test
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
+
+	"github.com/segue-serving/segue/loader/artifact/artifacttest"
+	"github.com/segue-serving/segue/loader/probe"
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/runtimetest"
+)
+
+// childMode is the first argument with which a test starts this binary as a
+// child; the second names the behaviour.
+const childMode = "probe-child"
+
+func TestMain(m *testing.M) {
+	if len(os.Args) == 3 && os.Args[1] == childMode {
+		behave(os.Args[2])
+		os.Exit(probe.Main(func() (runtime.Engine, error) { return engine(os.Args[2]) }, os.Stdin, os.NewFile(probe.ReportFD, "report")))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// behave does what a child must not: it never comes to its report.
+func behave(behaviour string) {
+	report := os.NewFile(probe.ReportFD, "report")
+	switch behaviour {
+	case "no report":
+		os.Exit(0)
+	case "bad report":
+		_, _ = report.WriteString(`{"report":{"verdict":"splendid"}}`)
+		os.Exit(0)
+	case "endless report":
+		for {
+			if _, err := report.Write(make([]byte, 1<<16)); err != nil {
+				os.Exit(0)
+			}
+			if time.Since(started) > 300*time.Millisecond {
+				os.Exit(0)
+			}
+		}
+	case "bad_alloc":
+		_, _ = os.Stderr.WriteString("terminate called after throwing an instance of 'std::bad_alloc'\n")
+		os.Exit(134)
+	case "status":
+		_, _ = os.Stderr.WriteString("\nterminate called after throwing an instance of 'Ort::Exception'\nmore\n")
+		os.Exit(134)
+	}
+}
+
+var started = time.Now()
+
+func engine(behaviour string) (runtime.Engine, error) {
+	if behaviour == "no engine" {
+		return nil, errors.New("libonnxruntime is not there")
+	}
+	model := doubler()
+	model.Before = func(context.Context) error {
+		switch behaviour {
+		case "segfault":
+			// One byte of a page that may not be touched: what native code
+			// does to an address that is wrong.
+			page, err := unix.Mmap(-1, 0, 4096, unix.PROT_NONE, unix.MAP_ANON|unix.MAP_PRIVATE)
+			if err != nil {
+				return err
+			}
+			*(*byte)(unsafe.Pointer(&page[0])) = 1
+		case "abort":
+			return errors.Join(syscall.Kill(os.Getpid(), syscall.SIGABRT), wait())
+		case "killed":
+			return errors.Join(syscall.Kill(os.Getpid(), syscall.SIGKILL), wait())
+		case "hang":
+			return wait()
+		case "spin":
+			for n := 0; ; n++ {
+				if n < 0 {
+					return nil
+				}
+			}
+		case "hog":
+			for {
+				if _, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE); err != nil {
+					return err
+				}
+			}
+		case "secrets":
+			return errors.New("environment: " + strings.Join(os.Environ(), " "))
+		}
+		return nil
+	}
+	switch behaviour {
+	case "signature":
+		model.Signature.Inputs[0].Name = "z"
+	case "golden":
+		model.Func = func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+			return []runtime.Tensor{{Name: "y", Type: runtime.FP32, Shape: in[0].Shape, Data: in[0].Data}}, nil
+		}
+	case "refused":
+		model.OpenErr = errors.New("unsupported operator Quux")
+	}
+	return runtimetest.NewEngine(runtimetest.Always(model)), nil
+}
+
+func wait() error {
+	time.Sleep(time.Minute)
+	return errors.New("nobody ended the wait")
+}
+
+// doubler doubles, as the goldens of artifacttest.Doubler say.
+func doubler() *runtimetest.Fake {
+	m := artifacttest.DoublerManifest()
+	return &runtimetest.Fake{
+		Signature: *m.Signature,
+		Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+			data := make([]byte, len(in[0].Data))
+			for i := 0; i < len(data); i += 4 {
+				v := math.Float32frombits(binary.LittleEndian.Uint32(in[0].Data[i:]))
+				binary.LittleEndian.PutUint32(data[i:], math.Float32bits(2*v))
+			}
+			return []runtime.Tensor{{Name: "y", Type: runtime.FP32, Shape: in[0].Shape, Data: data}}, nil
+		},
+	}
+}
+
+func request() probe.Request {
+	return probe.Request{ModelPath: "/models/doubler/model.onnx", Manifest: artifacttest.DoublerManifest(), Digest: "sha256:1", MaxBatch: 5}
+}
+
+func child(behaviour string, limits probe.Limits) *probe.Child {
+	if limits.Wall == 0 {
+		limits.Wall = 30 * time.Second
+	}
+	return &probe.Child{Command: []string{os.Args[0], childMode, behaviour}, Limits: limits}
+}
+
+func TestAChildReportsWhatItFound(t *testing.T) {
+	c := child("well", probe.Limits{Memory: 1 << 30, CPU: 20 * time.Second})
+	report, err := c.Probe(t.Context(), request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if report.Verdict != probe.Passed || report.Refused() || report.Reason != "" || len(report.Warnings) > 0 {
+		t.Fatalf("got %+v, want a pass", report)
+	}
+	if report.Goldens != 1 || report.Engine != "0" || !report.Signature.Equal(request().Manifest.Signature) {
+		t.Errorf("got %+v", report)
+	}
+	batches := []int{}
+	for _, r := range report.Runs {
+		batches = append(batches, r.Batch)
+	}
+	if got, _ := json.Marshal(batches); string(got) != "[1,2,4,5]" {
+		t.Errorf("ran batches %s, want [1,2,4,5]", got)
+	}
+	if report.PeakRSS < 1<<20 || report.PeakRSS > 4<<30 {
+		t.Errorf("peak of %d bytes is not plausible", report.PeakRSS)
+	}
+}
+
+func TestAChildIsRefusedForItsOwnFaults(t *testing.T) {
+	for _, c := range []struct {
+		behaviour string
+		limits    probe.Limits
+		verdict   probe.Verdict
+		reason    string
+	}{
+		{"segfault", probe.Limits{}, probe.Crashed, "the try crashed: SIGSEGV (segmentation violation"},
+		{"abort", probe.Limits{}, probe.Crashed, "the try crashed: SIGABRT (abort)"},
+		{"status", probe.Limits{}, probe.Crashed, "the try ended with status 134: terminate called after throwing"},
+		{"killed", probe.Limits{}, probe.LimitReached, "killed from outside (SIGKILL)"},
+		{"hang", probe.Limits{Wall: 500 * time.Millisecond}, probe.LimitReached, "the try took longer than the 500ms allowed"},
+		{"spin", probe.Limits{CPU: time.Second}, probe.LimitReached, "the limit of 1s of processor time was reached"},
+		{"hog", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached"},
+		{"bad_alloc", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached: terminate called"},
+		{"signature", probe.Limits{}, probe.SignatureDiffers, `the signature differs: input 0 of the model is "z", the manifest says "x"`},
+		{"golden", probe.Limits{}, probe.GoldenDiffers, `golden request "one and two": output "y" at [0,0] (element 0): got 1, want 2`},
+		{"refused", probe.Limits{}, probe.NotOpened, "fake 0 refused the model: open model: unsupported operator Quux"},
+	} {
+		t.Run(c.behaviour, func(t *testing.T) {
+			t.Parallel()
+			report, err := child(c.behaviour, c.limits).Probe(t.Context(), request())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if report.Verdict != c.verdict || !report.Refused() || !strings.Contains(report.Reason, c.reason) {
+				t.Errorf("got %s: %s\nwant %s: …%s…", report.Verdict, report.Reason, c.verdict, c.reason)
+			}
+		})
+	}
+}
+
+func TestATryThatCouldNotBeMadeIsNoVerdict(t *testing.T) {
+	for _, c := range []struct{ behaviour, want string }{
+		{"no engine", "the try gave no verdict: start the engine: libonnxruntime is not there"},
+		{"no report", "the try gave no verdict: the child process ended without a report"},
+		{"bad report", "the try gave no verdict: the child process ended without a report"},
+		{"endless report", "the try gave no verdict: the child process ended without a report"},
+	} {
+		t.Run(c.behaviour, func(t *testing.T) {
+			report, err := child(c.behaviour, probe.Limits{}).Probe(t.Context(), request())
+			if err == nil || err.Error() != c.want || report.Verdict != probe.Undecided {
+				t.Errorf("got %+v and %v, want %s", report, err, c.want)
+			}
+		})
+	}
+	missing := &probe.Child{Command: []string{"/no/such/program"}}
+	if _, err := missing.Probe(t.Context(), request()); err == nil || !strings.HasPrefix(err.Error(), "start the child process: ") {
+		t.Errorf("got %v, want a failed start", err)
+	}
+}
+
+func TestACancelledTryEndsItsChild(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := child("hang", probe.Limits{}).Probe(ctx, request())
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the context's end", err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("the child went on for %v", took)
+	}
+}
+
+func TestSecretsStayWithTheParent(t *testing.T) {
+	t.Setenv("CONSUL_HTTP_TOKEN", "hush")
+	t.Setenv("ONNXRUNTIME_LIB", "lib.so")
+	report, err := child("secrets", probe.Limits{}).Probe(t.Context(), request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(report.Reason, "ONNXRUNTIME_LIB=lib.so") || strings.Contains(report.Reason, "hush") {
+		t.Errorf("the child saw %s", report.Reason)
+	}
+}

@@ -1,0 +1,104 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/segue-serving/segue/loader/artifact"
+	"github.com/segue-serving/segue/runtime"
+)
+
+// Request says what to try. Its JSON form goes to the child.
+type Request struct {
+	// ModelPath is the verified ONNX file.
+	ModelPath string `json:"model_path"`
+	// Manifest is the verified artifact's; its goldens are run, and its
+	// signature is compared where it has one.
+	Manifest *artifact.Manifest `json:"manifest"`
+	// Digest identifies the artifact for Cache.
+	Digest string `json:"digest"`
+	// Device and Threads are those of runtime.Options.
+	Device  string `json:"device"`
+	Threads int    `json:"threads"`
+	// MemoryLimit is that of runtime.Options, for the device's memory.
+	MemoryLimit int64 `json:"memory_limit"`
+	// MaxBatch is the largest batch that the model will meet; 0 counts as 1.
+	MaxBatch int `json:"max_batch"`
+}
+
+// Verdict is how a try ended.
+type Verdict string
+
+// The verdicts. Undecided, the zero value, is none: the try did not get to an
+// end. All but it and Passed refuse the artifact.
+const (
+	Undecided        Verdict = ""
+	Passed           Verdict = "passed"
+	Crashed          Verdict = "crash"
+	LimitReached     Verdict = "limit"
+	NotOpened        Verdict = "open"
+	SignatureDiffers Verdict = "signature"
+	GoldenDiffers    Verdict = "golden"
+)
+
+func (v Verdict) known() bool {
+	switch v {
+	case Passed, Crashed, LimitReached, NotOpened, SignatureDiffers, GoldenDiffers:
+		return true
+	}
+	return false
+}
+
+// Report is what a try found.
+type Report struct {
+	Verdict Verdict `json:"verdict"`
+	// Reason says in a sentence why the artifact is refused, empty when it
+	// passed. It may name files by their full path.
+	Reason string `json:"reason,omitempty"`
+	// Engine is the version of the engine that made the try.
+	Engine string `json:"engine"`
+	// Signature is what the engine says of the model, nil if it never opened.
+	Signature *runtime.Signature `json:"signature,omitempty"`
+	// Warnings refuse nothing.
+	Warnings []string `json:"warnings,omitempty"`
+	// Goldens is how many golden requests were answered within tolerance.
+	Goldens int `json:"goldens"`
+	// OpenTime is how long the engine took to open the model.
+	OpenTime time.Duration `json:"open_ns"`
+	// Runs are the timed runs, one for each batch size in ascending order.
+	Runs []Run `json:"runs,omitempty"`
+	// PeakRSS is the most memory that the trying process held, in bytes, its
+	// own share included; 0 where it could not be told.
+	PeakRSS int64 `json:"peak_rss"`
+}
+
+// Run is one timed run.
+type Run struct {
+	// Batch is the number of rows.
+	Batch int `json:"batch"`
+	// Time is how long the engine took.
+	Time time.Duration `json:"ns"`
+}
+
+// Refused reports whether the artifact may not serve.
+func (r *Report) Refused() bool { return r.Verdict != Passed && r.Verdict != Undecided }
+
+// Limits bound a child. A zero field sets no limit.
+type Limits struct {
+	// Memory is how much more address space the child may take than it has
+	// before it opens anything, in bytes. Engines reserve more than they use,
+	// so be generous; the library of the engine counts too. On a CUDA device it is not enforced: the driver reserves
+	// the address space of the whole machine.
+	Memory int64 `json:"memory"`
+	// CPU is processor time of all the child's threads, in whole seconds.
+	CPU time.Duration `json:"cpu_ns"`
+	// Wall is the time from start to report.
+	Wall time.Duration `json:"wall_ns"`
+}
+
+// Func tries an artifact: Child.Probe, or another in front of it. An error
+// says that there is no verdict, and that another try may give one.
+type Func func(ctx context.Context, req Request) (Report, error)
+
+var errNoVerdict = errors.New("the try gave no verdict")
