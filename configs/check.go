@@ -86,8 +86,11 @@ func checkTraffic(d *Document, r *report) {
 	switch {
 	case len(t.Weights) > 0:
 		checkWeights(t.Weights, "traffic.weights", r)
+	case r.at["traffic.weights"] != nil && !r.spoilt("traffic.weights"):
+		r.problem("traffic.weights", "empty: name at least one version, or leave it out")
 	case len(d.Versions) > 1 && !r.spoilt("traffic.weights") && !r.spoilt("rollout") && !r.spoilt("follow"):
-		r.problem("traffic.weights", "missing: with several versions (%s), say which of them answer", nameList(d.Versions))
+		r.warn("traffic.weights", "missing: of %s the version that the gateway's MODEL_VERSION names answers, by default the latest, %s",
+			nameList(d.Versions), d.DefaultVersion(LatestVersion))
 	}
 }
 

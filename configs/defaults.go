@@ -1,6 +1,10 @@
 package configs
 
-import "time"
+import (
+	"maps"
+	"slices"
+	"time"
+)
 
 // Defaults of what documents and settings leave out.
 const (
@@ -53,20 +57,40 @@ func (d *Document) RuntimeOf(version string, process Runtime) Runtime {
 	return d.Versions[version].Runtime.Or(d.Runtime).Or(process).Or(defaults)
 }
 
-// Share is the part of the requests without a version that a version answers,
-// 0 to 1. Without weights there is one version only, and its share is 1.
-func (t Traffic) Share(version string) float64 {
-	if len(t.Weights) == 0 {
-		return 1
+// LatestVersion is the default version policy: the latest version answers.
+const LatestVersion = "latest"
+
+// DefaultVersion is the version that answers where the document gives no
+// weights: the one that the policy names, if the document has it, else the
+// latest in the order of CompareVersions.
+func (d *Document) DefaultVersion(policy string) string {
+	if _, ok := d.Versions[policy]; ok {
+		return policy
 	}
+	return slices.MaxFunc(slices.Collect(maps.Keys(d.Versions)), CompareVersions)
+}
+
+// WeightsOr are the document's relative weights, or all of them on the version
+// that the policy names.
+func (d *Document) WeightsOr(policy string) map[string]float64 {
+	if len(d.Traffic.Weights) > 0 {
+		return d.Traffic.Weights
+	}
+	return map[string]float64{d.DefaultVersion(policy): 100}
+}
+
+// Share is the part of the requests without a version that a version answers,
+// 0 to 1; where the document gives no weights, under the policy LatestVersion.
+func (d *Document) Share(version string) float64 {
+	weights := d.WeightsOr(LatestVersion)
 	sum := 0.0
-	for _, w := range t.Weights {
+	for _, w := range weights {
 		sum += w
 	}
 	if sum == 0 {
 		return 0
 	}
-	return t.Weights[version] / sum
+	return weights[version] / sum
 }
 
 // VariantName is the name of a version's variant in answers.

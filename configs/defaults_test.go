@@ -23,12 +23,18 @@ func TestRuntimeIsMergedFieldByField(t *testing.T) {
 func TestSharesAddUpToOne(t *testing.T) {
 	d := mustParse(t, fullYAML)
 	for version, want := range map[string]float64{"1": 0.9, "2": 0.1, "v3-rc.1": 0, "unknown": 0} {
-		if got := d.Traffic.Share(version); got != want {
+		if got := d.Share(version); got != want {
 			t.Errorf("version %s: got %v, want %v", version, got, want)
 		}
 	}
-	if got := (Traffic{}).Share("only"); got != 1 {
-		t.Errorf("without weights: got %v", got)
+	unweighted := &Document{Versions: map[string]Version{"9": {}, "10": {}}}
+	if a, b := unweighted.Share("10"), unweighted.Share("9"); a != 1 || b != 0 {
+		t.Errorf("without weights the latest has %v and the other %v", a, b)
+	}
+	for policy, want := range map[string]string{LatestVersion: "10", "9": "9", "7": "10"} {
+		if got := unweighted.DefaultVersion(policy); got != want {
+			t.Errorf("policy %s: version %s answers, want %s", policy, got, want)
+		}
 	}
 }
 

@@ -16,5 +16,5 @@
 //			fmt.Println(p) // line 4, column 13: traffic.weights."3": no such version …
 //		}
 //	}
-//	share := doc.Traffic.Share("2") // 0.1
+//	share := doc.Share("2") // 0.1
 package configs

@@ -9,7 +9,8 @@ type Document struct {
 	// Versions are the model's versions by name. All of them are loaded.
 	Versions map[string]Version `json:"versions"`
 	// Traffic says which versions answer requests that name none. It may be
-	// left out where there is one version only.
+	// left out: then the version that the process's MODEL_VERSION names answers,
+	// by default the latest.
 	Traffic Traffic `json:"traffic,omitzero"`
 	// Runtime says how the versions run; a version's own block overrides it
 	// field by field.

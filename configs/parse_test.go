@@ -104,6 +104,7 @@ func TestWarnings(t *testing.T) {
 	f("# yaml\n"+version+"}", "/", "[]")
 	f("# yaml\n"+version+"}", "", `[line 2, column 32: versions."a".uri: a relative path, and the document lies in no folder: it counts from the gateway's working directory]`)
 	f("# yaml\n{model: m, versions: {a: {uri: \"file:/a\"}}}", "", `[line 2, column 23: versions."a": no digest: the first artifact seen is pinned]`)
+	f("# yaml\n"+two+"}", "/", `[line 2, column 1: traffic.weights: missing: of a, b the version that the gateway's MODEL_VERSION names answers, by default the latest, b]`)
 	f("# yaml\n"+two+"traffic: {weights: {a: 1, b: 2}}}", "/", `[line 2, column 249: traffic.weights: add up to 3 instead of 100: a gets 33.33 %, b gets 66.67 %]`)
 	f("# yaml\n"+two+"traffic: {weights: {a: 50, b: 50}, names: {a: x, b: x}}}", "/", `[line 2, column 279: traffic.names."b": the same name as version "a" has: answers cannot be told apart by it]`)
 	f("# yaml\n"+version+", traffic: {sticky: {salt: s}}, limits: {burst: 3}}", "/", `[line 2, column 145: traffic.sticky: has no effect without a header line 2, column 173: limits.burst: has no effect without a rate]`)

@@ -97,9 +97,9 @@ type OverrideStatus struct {
 // States of a version on which readers of a status decide.
 const (
 	// VersionReady can answer.
-	VersionReady = "ready"
+	VersionReady = "Ready"
 	// VersionFailed did not come to life.
-	VersionFailed = "failed"
+	VersionFailed = "Failed"
 )
 
 // VersionStatus says where one version of a model stands in one gateway.

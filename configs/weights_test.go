@@ -32,7 +32,6 @@ func TestSetWeightsChangesNothingElse(t *testing.T) {
 	f("no weights yet, flow", one+"traffic: {sticky: {header: X-User}}\n", map[string]float64{"1": 100},
 		one+"traffic: {\"weights\": {\"1\": 100}, sticky: {header: X-User}}\n")
 	f("no traffic yet", one+"# the end", map[string]float64{"1": 1}, one+"# the end\ntraffic: {\"weights\": {\"1\": 1}}\n")
-	f("empty weights", one+"traffic: {weights: {}}\n", map[string]float64{"1": 1}, one+"traffic: {weights: {\"1\": 1}}\n")
 	f("empty traffic", one+"traffic: {}\n", map[string]float64{"1": 1}, one+"traffic: {\"weights\": {\"1\": 1}}\n")
 	f("line ends of Windows", strings.ReplaceAll(one+"traffic:\n  weights:\n    1: 5 # c\n", "\n", "\r\n"), map[string]float64{"1": 7},
 		strings.ReplaceAll(one+"traffic:\n  weights:\n    1: 7 # c\n", "\n", "\r\n"))

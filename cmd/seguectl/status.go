@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	var wait time.Duration
+	cmd := &cobra.Command{
+		Use:   "status [MODEL]",
+		Short: "Show what every gateway has in force",
+		Long: `Show what every live gateway has in force: versions, their states and shares,
+and what is awaited or refused. With --wait the exit code is 0 when all that is
+wanted is in force everywhere, and 1 when a gateway refuses it or the time is
+over; --wait alone waits 5 minutes, --wait=30s another time.`,
+		Example: `  seguectl status
+  seguectl status mozart --wait=30s
+  seguectl status --json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: c.verb(func(ctx context.Context, args []string) (report, error) {
+			model, err := optionalModel(args)
+			if err != nil {
+				return nil, err
+			}
+			return c.with(ctx, func(s *source) (report, error) { return c.status(ctx, s, model, wait) })
+		}),
+	}
+	cmd.Flags().DurationVar(&wait, "wait", 0, "wait until all that is wanted is in force everywhere")
+	cmd.Flags().Lookup("wait").NoOptDefVal = defaultWait.String()
+	return cmd
+}
+
+func optionalModel(args []string) (string, error) {
+	if len(args) == 0 {
+		return "", nil
+	}
+	return args[0], checkModelName(args[0])
+}
+
+// statusReport is the fleet at one moment.
+type statusReport struct {
+	// Settled reports that there is a gateway, and that all of them have all
+	// that is wanted in force.
+	Settled  bool                    `json:"settled"`
+	Gateways []configs.GatewayStatus `json:"gateways"`
+	// Models says how each gateway stands to each model that is wanted.
+	Models []standing `json:"models"`
+}
+
+func (c *cli) status(ctx context.Context, s *source, model string, wait time.Duration) (report, error) {
+	want := s.wantedOf(model)
+	if model != "" {
+		if err := s.mustBeKnown(ctx, model); err != nil {
+			return nil, err
+		}
+	}
+	var waitErr error
+	if wait > 0 {
+		_, waitErr = c.wait(ctx, s, want, wait)
+		if interrupted(ctx) {
+			return nil, waitErr
+		}
+	}
+	r, err := c.fleet(ctx, s, want, model)
+	if waitErr != nil {
+		err = waitErr
+	}
+	if r == nil {
+		return nil, err
+	}
+	return r, err
+}
+
+// fleet reads the gateways' status once.
+func (c *cli) fleet(ctx context.Context, s *source, want func(context.Context, []configs.GatewayStatus) (wanted, error), model string) (*statusReport, error) {
+	gateways, err := s.gateways(ctx)
+	if err != nil {
+		return nil, err
+	}
+	models, err := want(ctx, gateways)
+	if err != nil {
+		return nil, err
+	}
+	judged := judgeAll(gateways, models, c.now())
+	if model != "" {
+		for i := range gateways {
+			maps.DeleteFunc(gateways[i].Models, func(name string, _ configs.ModelStatus) bool { return name != model })
+		}
+	}
+	return &statusReport{Settled: judged.Settled, Gateways: gateways, Models: judged.Gateways}, nil
+}
+
+// mustBeKnown refuses a model that neither the store nor a gateway knows.
+func (s *source) mustBeKnown(ctx context.Context, model string) error {
+	if _, ok, err := s.Get(ctx, keyOf(model)); err != nil || ok {
+		return err
+	}
+	gateways, err := s.gateways(ctx)
+	if err != nil {
+		return err
+	}
+	for _, gateway := range gateways {
+		if _, ok := gateway.Models[model]; ok {
+			return nil
+		}
+	}
+	return fmt.Errorf("there is no model %s", model)
+}
+
+// wantedOf wants what the store says now, of one model or of all; models that
+// gateways know and the store does not must go.
+func (s *source) wantedOf(model string) func(context.Context, []configs.GatewayStatus) (wanted, error) {
+	return func(ctx context.Context, gateways []configs.GatewayStatus) (wanted, error) {
+		documents, err := s.List(ctx, "models/")
+		if err != nil {
+			return nil, fmt.Errorf("read the models: %w", err)
+		}
+		overrides, err := s.overrides(ctx)
+		if err != nil {
+			return nil, err
+		}
+		want := wanted{}
+		for _, gateway := range gateways {
+			for name := range gateway.Models {
+				want[name] = wantedModel{absent: true}
+			}
+		}
+		for _, item := range documents {
+			name := strings.TrimPrefix(item.Key, "models/")
+			if configs.CheckName(name) != nil {
+				continue
+			}
+			want[name] = s.wantedDocument(name, item, overrides[name])
+		}
+		if model != "" {
+			maps.DeleteFunc(want, func(name string, _ wantedModel) bool { return name != model })
+		}
+		return want, nil
+	}
+}
+
+// wantedDocument wants the document and the override that stands for it. An
+// override that cannot stand is no part of what is wanted.
+func (s *source) wantedDocument(name string, item configs.Item, override *configs.Override) wantedModel {
+	want := wantedModel{digest: configs.EntryDigest(item.Value), steered: true}
+	doc, _ := s.parseItem(name, item)
+	want.doc = doc.model
+	if override != nil && len(override.Weights) > 0 && want.doc != nil && override.Check(want.doc) == nil {
+		want.override = override
+	}
+	return want
+}
+
+func (r *statusReport) writeText(w io.Writer) {
+	if len(r.Gateways) == 0 {
+		fmt.Fprintln(w, "no gateway reports its status")
+		return
+	}
+	for _, gateway := range r.Gateways {
+		fmt.Fprintf(w, "%s: %s\n", gateway.Instance, gatewayText(gateway))
+	}
+	fmt.Fprintln(w)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "GATEWAY\tMODEL\tINDEX\tVERSION\tSTATE\tWEIGHT\tNOTE")
+	for _, gateway := range r.Gateways {
+		for _, name := range slices.Sorted(maps.Keys(gateway.Models)) {
+			writeModel(table, gateway.Instance, name, gateway.Models[name])
+		}
+	}
+	for _, s := range r.Models {
+		if s.State != stateInForce {
+			fmt.Fprintf(table, "%s\t%s\t\t\t%s\t\t%s\n", s.Instance, s.Model, s.State, oneLine(s.Why))
+		}
+	}
+	table.Flush()
+}
+
+// gatewayText is one gateway in a line.
+func gatewayText(gateway configs.GatewayStatus) string {
+	parts := []string{"ready"}
+	if !gateway.Ready {
+		parts[0] = "not ready"
+	}
+	parts = append(parts, "version "+gateway.Version, sourceText(gateway.Config))
+	if !gateway.Config.SentinelPresent {
+		parts = append(parts, "no settings")
+	}
+	if gateway.Config.Frozen {
+		parts = append(parts, "frozen")
+	}
+	return strings.Join(append(parts, fmt.Sprintf("index %d", gateway.Config.Index)), ", ")
+}
+
+func sourceText(config configs.ConfigStatus) string {
+	switch {
+	case config.FromLastGood:
+		return "from its last good copy"
+	case !config.Connected:
+		return "configuration not reachable"
+	}
+	return "connected"
+}
+
+// writeModel writes a row per version; the first one bears what is said of the
+// model.
+func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
+	notes := modelNotes(m)
+	names := sortedVersions(m.Versions)
+	if len(names) == 0 {
+		names = sortedVersions(m.Weights)
+	}
+	if len(names) == 0 {
+		fmt.Fprintf(table, "%s\t%s\t%d\t-\t-\t-\t%s\n", instance, name, m.Index, strings.Join(notes, "; "))
+	}
+	for i, version := range names {
+		v := m.Versions[version]
+		var row []string
+		if i == 0 {
+			row = notes
+		}
+		if v.Reason != "" {
+			row = append(slices.Clip(row), oneLine(v.Reason))
+		}
+		state := v.State
+		if state == "" {
+			state = "-"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%d\t%s\t%s\t%s\t%s\n", instance, name, m.Index, version, state,
+			percent(m.Weights[version]), strings.Join(row, "; "))
+	}
+}
+
+func modelNotes(m configs.ModelStatus) []string {
+	var notes []string
+	if o := m.Override; o != nil {
+		notes = append(notes, fmt.Sprintf("%s by %s until %s (%s)", o.Kind, o.By, clock(o.Until), oneLine(o.Reason)))
+	}
+	if m.Deleting != nil {
+		notes = append(notes, "deleted, goes at "+clock(*m.Deleting))
+	}
+	return notes
+}
