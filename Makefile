@@ -1,0 +1,93 @@
+# Segue. `make` lists the targets; README.md says what they are for.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+CACHE := $(or $(SEGUE_CACHE),$(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME)/segue,$(HOME)/.cache/segue))
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -X main.version=$(VERSION)
+CONSUL_VERSION := 1.22.0
+STATICCHECK_VERSION := 0.8.2
+CONSUL := $(CACHE)/bin/consul-$(CONSUL_VERSION)
+STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
+FUZZTIME ?= 60s
+SOAK_RESULTS ?= bench/results
+
+export CONSUL_BINARY := $(CONSUL)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Serve the example models and show one prediction; Ctrl-C ends
+	@deploy/scripts/run.sh
+
+.PHONY: demo
+demo: build consul ## A real Consul agent and a gateway that follows it; Ctrl-C ends both
+	@deploy/scripts/demo.sh
+
+.PHONY: build
+build: onnxruntime ## Build bin/segue and bin/seguectl
+	@go build -ldflags '$(LDFLAGS)' -o bin/segue ./cmd/segue
+	@CGO_ENABLED=0 go build -ldflags '$(LDFLAGS)' -o bin/seguectl ./cmd/seguectl
+
+# The library lies beside the programs, so that bin/ can be taken elsewhere.
+.PHONY: onnxruntime
+onnxruntime:
+	@lib=$$(deploy/scripts/onnxruntime.sh) && mkdir -p bin && \
+	if ! cmp -s "$$lib" "bin/$$(basename "$$lib")"; then rm -f bin/libonnxruntime.so* && cp "$$lib" "bin/$$(basename "$$lib")"; fi
+
+.PHONY: test
+test: build check parts ## Run everything: Go tests with real parts, Python pipelines, real clients
+	@echo '== go test' && go test -timeout 20m ./...
+	@echo '== race detector' && $(MAKE) race
+	@echo '== pipelines' && $(MAKE) -C deploy/pipelines test
+
+.PHONY: race
+race: parts ## Run the Go tests of everything concurrent under the race detector
+	@go test -race -timeout 20m -short ./runtime/... ./loader/... ./gateway/... ./configs/...
+
+.PHONY: check
+check: $(STATICCHECK) ## gofmt, vet, staticcheck, import table, schema and documents fresh
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	@go vet ./...
+	@$(STATICCHECK) ./...
+	@go test -run 'Layers|Schema|Fresh' ./cmd/segue ./configs ./gateway
+
+.PHONY: fuzz
+fuzz: onnxruntime ## Fuzz every parser for FUZZTIME each
+	@deploy/scripts/fuzz.sh '$(FUZZTIME)'
+
+.PHONY: soak
+soak: build parts ## Full counts of the promises that make test holds at reduced counts; keeps the result
+	@mkdir -p $(SOAK_RESULTS)
+	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v -run 'Swap|Resident' ./cmd/segue ./runtime/ort 2>&1 | tee $(SOAK_RESULTS)/soak.txt
+
+.PHONY: bench
+bench: build parts ## Latency during swaps and time from consul kv put to the first answer
+	@go run ./bench --out bench/results
+
+.PHONY: train
+train: ## Train the example models again and release them into configs/examples/quickstart
+	@$(MAKE) -C deploy/pipelines train
+
+# The real parts that tests use: built or fetched once into the cache.
+.PHONY: parts
+parts: consul
+
+.PHONY: consul
+consul: $(CONSUL) ## Build the Consul agent of the tests into the cache (minutes, once)
+
+$(CONSUL):
+	@echo 'Building Consul $(CONSUL_VERSION) for the tests: 4 to 8 minutes, once …'
+	@mkdir -p $(@D) && cd deploy/tools/consul && go build -o $@.tmp github.com/hashicorp/consul && mv $@.tmp $@
+
+$(STATICCHECK):
+	@echo 'Building staticcheck $(STATICCHECK_VERSION), once …'
+	@mkdir -p $(@D) && cd deploy/tools/staticcheck && go build -o $@.tmp honnef.co/go/tools/cmd/staticcheck && mv $@.tmp $@
+
+.PHONY: clean
+clean: ## Remove what was built here (the cache stays)
+	@rm -rf bin

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway"
+	"github.com/segue-serving/segue/loader"
+	"github.com/segue-serving/segue/loader/probe"
+	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/batch"
+	"github.com/segue-serving/segue/runtime/ort"
+)
+
+// probeLimits bound the child that tries a new version. ONNX Runtime reserves
+// far more address space than it uses.
+var probeLimits = probe.Limits{Memory: 16 << 30, CPU: 5 * time.Minute, Wall: 5 * time.Minute}
+
+// loadsAtOnce is how many versions are brought up side by side.
+const loadsAtOnce = 2
+
+// maxTensorBytes bounds one input tensor. The body limit of the settings binds
+// first; this keeps a compressed or sparse JSON body from asking for more.
+const maxTensorBytes = 1 << 30
+
+func openEngine(p process, log *slog.Logger) (*ort.Engine, error) {
+	library, err := ort.Library(p.library)
+	if err != nil {
+		return nil, err
+	}
+	engine, err := ort.Open(ort.Config{Library: library, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	return engine, nil
+}
+
+func closeEngine(engine *ort.Engine, log *slog.Logger) {
+	if err := engine.Close(); err != nil {
+		log.Warn("ONNX Runtime did not close", "error", err)
+	}
+}
+
+// newRegistry holds the metrics of this process.
+func newRegistry(engine runtime.Engine) *prometheus.Registry {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(engine))
+	return registry
+}
+
+// newGateway gives the gateway what it is made of: how versions are fetched,
+// tried and opened, and the process's defaults.
+func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor, registry *prometheus.Registry, log *slog.Logger) (*gateway.Gateway, error) {
+	child, err := ownProbe(p)
+	if err != nil {
+		return nil, err
+	}
+	return gateway.New(gateway.Options{
+		Source: source, Store: source, Announcer: source, SourceID: p.config, StateDir: p.stateDir,
+		Instance: p.instance, Version: version,
+		Loader: loader.Options{
+			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, store.NewMetrics(registry)),
+			Probe:  probe.NewCache(engine.Version(), child.Probe).Probe,
+			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
+				session, err := engine.Open(ctx, r.ModelPath, runtime.Options{Device: r.Wanted.Device, Threads: r.Wanted.Threads})
+				if err != nil {
+					return nil, err
+				}
+				return gateway.Instance{Instance: executor.Instance(session, batch.InstanceOptions{
+					Name: r.Wanted.Model, Version: r.Wanted.Version, QueueLimit: r.Wanted.QueueLimit, MaxBatch: r.Wanted.MaxBatch,
+				})}, nil
+			},
+			Log: log, Metrics: loader.NewMetrics(registry), Concurrency: loadsAtOnce,
+		},
+		Runtime:      configs.Runtime{MaxBatchSize: p.batchSize, MaxDimension: p.maxDimension},
+		ModelVersion: p.modelVersion, MaxTensorBytes: maxTensorBytes, Log: log, Registry: registry,
+	})
+}
+
+// ownProbe runs this very program as the child that tries a new version.
+func ownProbe(p process) (*probe.Child, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program, which tries new versions in a child: %w", err)
+	}
+	env := probe.Environment(os.Environ())
+	if p.library != "" {
+		env = append(env, ort.LibraryEnv+"="+p.library)
+	}
+	return &probe.Child{Command: []string{self, "probe"}, Limits: probeLimits, Env: env}, nil
+}
+
+func buildInfo(engine runtime.Engine) prometheus.Collector {
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "segue_build_info", Help: "Version of the program and of ONNX Runtime; always 1.",
+	}, []string{"version", "onnxruntime"})
+	info.WithLabelValues(version, engine.Version()).Set(1)
+	return info
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/segue-serving/segue/runtime/batch"
+)
+
+// serveCommand runs a gateway.
+func serveCommand(signals <-chan os.Signal) *cobra.Command {
+	s := newSettings(os.Getenv)
+	var checkOnly bool
+	cmd := &cobra.Command{
+		Use:   "serve --config SOURCE",
+		Short: "Serve the models that a folder or Consul configures",
+		Example: "  segue serve --config file:configs/examples/quickstart\n" +
+			"  segue serve --config consul:segue/prod --http-addr :8080\n" +
+			"  segue serve --config consul://10.0.0.7:8500/segue/prod --check",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s.resolve(cmd.Flags(), os.Getenv)
+			hostname, err := os.Hostname()
+			if err != nil {
+				hostname = "segue"
+			}
+			p, err := s.check(hostname)
+			if checkOnly {
+				if printErr := s.print(cmd.OutOrStdout()); printErr != nil {
+					return printErr
+				}
+			}
+			if err != nil {
+				return usageError{err}
+			}
+			if checkOnly {
+				return nil
+			}
+			return serve(cmd.Context(), p, signals)
+		},
+	}
+	s.register(cmd.Flags())
+	cmd.Flags().BoolVar(&checkOnly, "check", false, "print every setting and where it came from, then exit")
+	return cmd
+}
+
+// serve runs the gateway until a signal ends it. Everything below stands in
+// the order in which it starts; it ends in the opposite one:
+//
+//	configuration ─▶ gateway (reconciler, loader, ONNX Runtime) ─▶ listeners ─▶ Consul's catalogue
+func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
+	level := &slog.LevelVar{}
+	if err := level.UnmarshalText([]byte(p.logLevel)); err != nil {
+		return usageError{err}
+	}
+	log := newLogger(os.Stderr, p.logFormat, level)
+
+	engine, err := openEngine(p, log)
+	if err != nil {
+		return err
+	}
+	defer closeEngine(engine, log)
+
+	source, fleet, err := openConfiguration(p, log)
+	if err != nil {
+		return err
+	}
+	registry, executor := newRegistry(engine), batch.New(batch.Options{})
+	gw, err := newGateway(p, source, engine, executor, registry, log)
+	if err != nil {
+		return err
+	}
+	listeners, err := listen(p, gw, executor, registry, level, log)
+	if err != nil {
+		return err
+	}
+
+	// The gateway ends last, when nobody asks it any more.
+	gatewayCtx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	ended := make(chan error, 1)
+	go func() { ended <- gw.Run(gatewayCtx) }()
+	served := listeners.serve()
+
+	catalogueCtx, leaveCatalogue := context.WithCancel(ctx)
+	defer leaveCatalogue()
+	var catalogue sync.WaitGroup
+	if fleet != nil {
+		catalogue.Go(func() { keepRegistered(catalogueCtx, fleet, p, log) })
+	}
+
+	var failure error
+	select {
+	case sig := <-signals:
+		log.Info("shutting down", "signal", sig.String(), "delay", p.shutdownDelay, "timeout", p.shutdownTimeout)
+	case failure = <-served:
+	case failure = <-ended:
+		ended <- failure
+		failure = errors.Join(errors.New("the gateway ended by itself"), failure)
+	}
+	go func() {
+		<-signals
+		log.Warn("second signal: ending now")
+		os.Exit(exitFailed)
+	}()
+	listeners.notReady()
+	leaveCatalogue()
+	catalogue.Wait()
+	failure = errors.Join(failure, listeners.drain(p.shutdownDelay, p.shutdownTimeout))
+	stopGateway()
+	failure = errors.Join(failure, waitFor(ended, p.shutdownTimeout))
+	listeners.close()
+	if failure != nil {
+		return fmt.Errorf("serve: %w", failure)
+	}
+	log.Info("done")
+	return nil
+}
+
+// waitFor returns what the gateway ended with. A version that somebody still
+// holds, in a run that does not end, must not keep the process for ever.
+func waitFor(ended <-chan error, timeout time.Duration) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(max(timeout, time.Second)):
+		return fmt.Errorf("versions are still in use after %s", timeout)
+	}
+}

@@ -1,0 +1,168 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/rollout"
+	"github.com/segue-serving/segue/loader"
+)
+
+// accepted is a document that parsed, and the entry it was read from.
+type accepted struct {
+	doc      *configs.Document
+	entry    configs.Entry
+	warnings []configs.Warning
+}
+
+// modelState is what the gateway knows of one model from one pass to the next.
+// The reconciler's goroutine owns it.
+type modelState struct {
+	name string
+	// newest is the entry that was looked at last, problems what was wrong
+	// with it. changed is when the wanted document was first seen, applied
+	// whether its time to force was measured.
+	newest   configs.Entry
+	problems []string
+	changed  time.Time
+	applied  bool
+	// wanted is the newest document that was accepted, inForce the one that
+	// answers; both are the same once everything it points at is ready.
+	wanted, inForce *accepted
+	// lastGood is the document that was in force when the process ended
+	// before. It serves until a newer one can, and is nil from then on.
+	lastGood *accepted
+	// routed says, by version of the document in force, which resident
+	// answers for it.
+	routed map[string]loader.Wanted
+	// weights are the relative shares in force, hold the override that set
+	// them, nil where the document did.
+	weights map[string]float64
+	hold    *override
+	// waiting says what the wanted document or hold waits for, empty when it
+	// is in force.
+	waiting string
+	// frozen reports that a newer document is not taken because of a freeze.
+	frozen bool
+	// absent reports that the newest snapshot lacks the model's key,
+	// missingSince since when that counts as a deletion (zero: it does not),
+	// named that an operator asked for it by the model's name, and guarded
+	// that too many are missing at once to believe it.
+	absent, named, guarded bool
+	missingSince           time.Time
+}
+
+// serves reports that an entry holds the very document that is wanted or last
+// good already.
+func (m *modelState) serves(e configs.Entry) bool {
+	for _, a := range []*accepted{m.wanted, m.lastGood} {
+		if a != nil && bytes.Equal(a.entry.Value, e.Value) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantedVersion is what the loader is asked to have for one version of a
+// document. A document without a digest stays on the content that serves under
+// that version's name: what a version holds does not change.
+func (r *reconciler) wantedVersion(m *modelState, a *accepted, version string) loader.Wanted {
+	v := a.doc.Versions[version]
+	rt := a.doc.RuntimeOf(version, r.opts.Runtime)
+	w := loader.Wanted{
+		Model: m.name, Version: version, URI: v.URI, Base: a.entry.Base, Digest: v.Digest,
+		Device: rt.Device, Threads: rt.Threads, MaxBatch: rt.MaxBatchSize, QueueLimit: a.doc.Limits.WithDefaults().Queue,
+	}
+	if old, ok := m.routed[version]; ok && w.Digest == "" && old != w {
+		if res, _ := r.loader.Lookup(old); res != nil {
+			w.Digest = res.Digest()
+		}
+	}
+	return w
+}
+
+// awaited says what a document waits for under some weights: every version
+// with weight must be ready. It is empty when the document may come into
+// force. Failed reports that some version was tried and did not come to life.
+func (r *reconciler) awaited(m *modelState, a *accepted, weights map[string]float64) (waiting string, failed bool) {
+	var parts []string
+	for _, version := range slices.SortedFunc(maps.Keys(weights), configs.CompareVersions) {
+		if weights[version] == 0 {
+			continue
+		}
+		res, st := r.loader.Lookup(r.wantedVersion(m, a, version))
+		if res != nil {
+			continue
+		}
+		failed = failed || st.Tried()
+		part := fmt.Sprintf("version %s is %s", version, strings.ToLower(st.State.String()))
+		if st.Reason != "" {
+			part += ": " + st.Reason
+		}
+		parts = append(parts, part)
+	}
+	return strings.Join(parts, "; "), failed
+}
+
+// weightsOf are the relative shares that a document has now: those of a hold
+// where one stands, else the document's own, else everything to the version
+// that the default policy names. A hold can only choose among the versions that
+// the document names: one that names others does not apply.
+func (r *reconciler) weightsOf(m *modelState, a *accepted, now time.Time) (weights map[string]float64, hold *override) {
+	if hold := r.hold(m.name, now); hold != nil && hold.Check(a.doc) == nil {
+		return hold.Weights, hold
+	}
+	return a.doc.WeightsOr(r.opts.ModelVersion), nil
+}
+
+// enforce makes a document the one in force and points each of its versions at
+// a resident.
+func (r *reconciler) enforce(m *modelState, a *accepted, weights map[string]float64, hold *override) {
+	routed := make(map[string]loader.Wanted, len(a.doc.Versions))
+	for version := range a.doc.Versions {
+		routed[version] = r.wantedVersion(m, a, version)
+		// A version without weight does not hold the change up; until its
+		// new resident is ready the old one goes on answering for it.
+		if res, _ := r.loader.Lookup(routed[version]); res == nil {
+			if old, ok := m.routed[version]; ok {
+				if was, _ := r.loader.Lookup(old); was != nil {
+					routed[version] = old
+				}
+			}
+		}
+	}
+	m.inForce, m.routed, m.weights, m.hold = a, routed, weights, hold
+	if a == m.wanted {
+		m.lastGood = nil
+	}
+}
+
+// wantedSet is every version that the loader must have for this model: those
+// of the wanted document and those that still answer.
+func (r *reconciler) wantedSet(m *modelState, set map[loader.Wanted]struct{}) {
+	for _, a := range []*accepted{m.wanted, m.inForce, m.lastGood} {
+		if a == nil || (a == m.inForce && a != m.wanted) {
+			continue
+		}
+		for version := range a.doc.Versions {
+			set[r.wantedVersion(m, a, version)] = struct{}{}
+		}
+	}
+	for _, w := range m.routed {
+		set[w] = struct{}{}
+	}
+}
+
+// split builds the choice among the versions in force.
+func (m *modelState) split() (*rollout.Split, error) {
+	arms := make([]rollout.Arm, 0, len(m.weights))
+	for version, weight := range m.weights {
+		arms = append(arms, rollout.Arm{Version: version, Weight: weight})
+	}
+	return rollout.NewSplit(m.inForce.doc.Traffic.Sticky.Salt, arms)
+}

@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/segue-serving/segue/gateway/oip"
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/batch"
+)
+
+// attempt decodes the request for one version, runs it and answers. It gives
+// the one outcome that the try is counted under. The version's resident is
+// held by the caller.
+func (c *call) attempt(v *versionRoute) outcome {
+	started := time.Now()
+	request, err := c.decode(v)
+	defer c.releaseTensors()
+	decoded := time.Now()
+	if err != nil {
+		c.failWith(err)
+		if c.ctx.Response.StatusCode() >= http.StatusInternalServerError {
+			return outcomeShed
+		}
+		return outcomeClientError
+	}
+	v.metrics.observe(c.stripe, stageDecode, int64(decoded.Sub(started)))
+	if limit := c.started.Add(request.Timeout); request.Timeout > 0 && limit.Before(c.run.Deadline) {
+		c.run.Deadline = limit
+	}
+	c.run.Inputs, c.run.Outputs = request.Inputs, request.Outputs
+	result, err := v.runner.Run(context.Background(), &c.run)
+	if err != nil {
+		return c.failRun(v, err)
+	}
+	defer result.Release()
+	v.metrics.observe(c.stripe, stageQueue, int64(c.run.Queued))
+	v.metrics.observe(c.stripe, stageInference, int64(c.run.Ran))
+	v.metrics.observe(c.stripe, stageBatch, rows(request.Inputs, v.runner.Signature()))
+	encoding := time.Now()
+	if encoding.After(c.run.Deadline) {
+		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
+		return outcomeTimeout
+	}
+	ended := outcomeOK
+	for i := range result.Tensors {
+		if oip.FirstNonFinite(&result.Tensors[i]) >= 0 {
+			ended = outcomeNonFinite
+		}
+	}
+	if err := c.encode(v, request, result.Tensors); err != nil {
+		return c.failEncode(err, ended)
+	}
+	v.metrics.observe(c.stripe, stageEncode, int64(time.Since(encoding)))
+	c.scratch = c.ids().append(c.scratch[:0], hashNames(v.model, v.version, v.variant), encoding)
+	c.ctx.Response.Header.SetBytesV("Segue-Prediction-Id", c.scratch)
+	return ended
+}
+
+// ids makes prediction ids: with the table's key, where settings name one.
+func (c *call) ids() *idMaker {
+	if c.table.ids != nil {
+		return c.table.ids
+	}
+	return c.server.ids
+}
+
+// decode reads the body as the route's protocol has it.
+func (c *call) decode(v *versionRoute) (*oip.InferRequest, error) {
+	if c.route.endpoint == endpointV1Predict {
+		return &c.predict.InferRequest, oip.DecodePredict(&c.predict, v.runner.Signature(), c.body.content, v.limits, c)
+	}
+	headerLength := -1
+	if header := c.ctx.Request.Header.Peek("Inference-Header-Content-Length"); len(header) > 0 {
+		length, err := parseDecimal(header)
+		if err != nil {
+			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(header)}
+		}
+		headerLength = int(length)
+	}
+	return &c.infer, oip.DecodeInfer(&c.infer, v.runner.Signature(), c.body.content, headerLength, v.limits, c)
+}
+
+// encode writes the answer.
+func (c *call) encode(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) (err error) {
+	headerLength := -1
+	if c.route.endpoint == endpointV1Predict {
+		c.predicted = oip.PredictResponse{Version: v.version, Outputs: outputs, Columnar: c.predict.Columnar, NonFinite: c.model.nonFinite}
+		c.out, err = oip.AppendPredictResponse(c.out[:0], &c.predicted)
+	} else {
+		c.inferred = oip.InferResponse{Model: v.model, Version: v.version, ID: request.ID, Outputs: outputs,
+			Binary: request.BinaryOutputs, NonFinite: c.model.nonFinite}
+		c.out, headerLength, err = oip.AppendInferResponse(c.out[:0], &c.inferred)
+	}
+	if err != nil {
+		return err
+	}
+	contentType := "application/json"
+	if headerLength >= 0 {
+		contentType = "application/octet-stream"
+		c.scratch = strconv.AppendInt(c.scratch[:0], int64(headerLength), 10)
+		c.ctx.Response.Header.SetBytesV("Inference-Header-Content-Length", c.scratch)
+	}
+	body := c.out
+	if header := c.ctx.Request.Header.Peek("Accept-Encoding"); len(header) > 0 {
+		if of := acceptedCoding(header); of != codingIdentity {
+			if c.packed, err = c.server.codec.compress(c.packed[:0], of, body); err != nil {
+				return err
+			}
+			body = c.packed
+			c.ctx.Response.Header.SetContentEncoding(codingNames[of])
+		}
+		c.ctx.Response.Header.Set("Vary", "Accept-Encoding")
+	}
+	c.reply(http.StatusOK, contentType, body)
+	return nil
+}
+
+// failRun answers a run that gave no result.
+func (c *call) failRun(v *versionRoute, err error) outcome {
+	switch {
+	case errors.Is(err, batch.ErrQueueFull):
+		c.server.metrics.refused(shedQueueFull)
+		c.unavailable(http.StatusServiceUnavailable, "the model's queue is full")
+		return outcomeShed
+	case errors.Is(err, batch.ErrDeadline):
+		c.server.metrics.refused(shedDeadline)
+		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
+		return outcomeShed
+	case errors.Is(err, runtime.ErrInvalidArgument):
+		c.fail(http.StatusBadRequest, "the model refused the values of the inputs: "+argumentText(err))
+		return outcomeClientError
+	}
+	c.server.log("model failed", "model", v.model, "version", v.version, "error", err)
+	c.fail(http.StatusInternalServerError, "the model failed")
+	return outcomeModelError
+}
+
+// failEncode answers where there is a result that cannot be written. ended is
+// what the try counts as but for that.
+func (c *call) failEncode(err error, ended outcome) outcome {
+	var refusal *oip.Error
+	if !errors.As(err, &refusal) {
+		c.server.log("answer not encoded", "error", err)
+		c.fail(http.StatusInternalServerError, "internal error")
+		return outcomeModelError
+	}
+	c.fail(refusal.Status, refusal.Message)
+	if refusal.Status < http.StatusInternalServerError {
+		return outcomeClientError
+	}
+	if ended == outcomeOK {
+		return outcomeModelError
+	}
+	return ended
+}
+
+// argumentText is what an engine says of the inputs. Engines keep places and
+// internal names out of it.
+func argumentText(err error) string {
+	return strings.TrimPrefix(err.Error(), runtime.ErrInvalidArgument.Error()+": ")
+}
+
+// rows is how many rows a run had: one where the model does not batch.
+func rows(inputs []runtime.Tensor, sig *runtime.Signature) int64 {
+	if sig.Batches() && len(inputs[0].Shape) > 0 {
+		return inputs[0].Shape[0]
+	}
+	return 1
+}

@@ -1,0 +1,178 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// records are the audit's records of a model, oldest first.
+func (b *bench) records(model string) (records []configs.AuditRecord) {
+	b.t.Helper()
+	items, _ := b.store.List(context.Background(), configs.AuditPrefix+model+"/")
+	for _, item := range items {
+		var r configs.AuditRecord
+		if err := json.Unmarshal(item.Value, &r); err != nil {
+			b.t.Fatal(err)
+		}
+		if item.Key != configs.AuditKey(model, r.Index, r.Event) || !item.Tool {
+			b.t.Errorf("record %+v under %s", r, item.Key)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+func TestADirectWriteIsRecordedWithWhatCameOfIt(t *testing.T) {
+	b := newBench(t)
+	first := b.document("mozart", "1:a", "1=100")
+	text := string(b.store.items["models/mozart"].Value)
+	b.read()
+	second := b.set("models/mozart", `{"model": "mozart", "colour": 1}`)
+	b.read()
+	b.wantsMetric("3", "segue_consul_writes_total", "kind=audit", "outcome=ok") // the settings' too
+	records := b.records("mozart")
+	if len(records) != 2 {
+		t.Fatalf("%d records", len(records))
+	}
+	want := configs.AuditRecord{Model: "mozart", Index: first, Event: configs.EventDocument, At: b.now,
+		Who: configs.AuditWho{User: configs.DirectWriter}, Document: text, Outcome: "accepted"}
+	if records[0] != want {
+		t.Errorf("got %+v, want %+v", records[0], want)
+	}
+	if got := records[1]; got.Index != second || got.BeforeDigest != configs.EntryDigest([]byte(text)) ||
+		!strings.HasPrefix(got.Outcome, "refused: ") || !strings.Contains(got.Outcome, "colour") || !strings.Contains(got.Outcome, "versions") {
+		t.Errorf("got %+v", got)
+	}
+	if got := b.records(configs.AuditSettings); len(got) != 1 || got[0].Document != minimalSettings {
+		t.Errorf("settings: %+v", got)
+	}
+}
+
+func TestWhatTheToolWroteItRecordsItself(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100")
+	item := b.store.items["models/mozart"]
+	item.Tool = true
+	b.store.items["models/mozart"] = item
+	b.read()
+	if got := b.records("mozart"); len(got) != 0 {
+		t.Errorf("recorded %+v", got)
+	}
+}
+
+func TestARestartRecordsNothingAgain(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100")
+	b.read()
+	b.set("models/mozart", "{")
+	b.read()
+	before := slices.Clone(b.store.writes)
+	for _, fresh := range []bool{false, true} {
+		b.write()
+		if fresh {
+			b.dir = t.TempDir() // another gateway, which knows nothing
+		}
+		b.start()
+		b.read()
+		if !slices.Equal(b.store.writes, before) {
+			t.Errorf("fresh %v: written %q", fresh, b.store.writes[len(before):])
+		}
+	}
+}
+
+func TestACopyOnDiskIsNoWrite(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100")
+	b.away = true
+	b.read()
+	if len(b.store.writes) != 0 {
+		t.Errorf("written %q", b.store.writes)
+	}
+	// What was written while the gateway was away is recorded when it is seen.
+	b.away = false
+	b.document("mozart", "1:b", "1=100")
+	b.read()
+	if got := b.records("mozart"); len(got) != 1 || got[0].BeforeDigest == "" {
+		t.Errorf("records %+v", got)
+	}
+}
+
+func TestARecordIsCreatedOnce(t *testing.T) {
+	b := newBench(t)
+	index := b.document("mozart", "1:a", "1=100")
+	b.store.items[configs.AuditKey("mozart", index, configs.EventDocument)] = configs.Item{Value: []byte("somebody else's"), Index: 5}
+	b.read()
+	if got := b.store.items[configs.AuditKey("mozart", index, configs.EventDocument)]; string(got.Value) != "somebody else's" {
+		t.Errorf("overwritten: %s", got.Value)
+	}
+	b.wantsMetric("1", "segue_consul_writes_total", "kind=audit", "outcome=conflict")
+}
+
+func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, registry := newMemoryStore(), prometheus.NewRegistry()
+		store.err = fmt.Errorf("apply: %w", configs.ErrUnreachable)
+		var log strings.Builder
+		m := NewMetrics(registry)
+		a := newAuditor(store, slog.New(slog.NewTextHandler(&log, nil)), time.Now, m)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.run(ctx) }()
+		a.document("mozart", configs.Entry{}, configs.Entry{Index: 1, Value: []byte("{}")}, nil)
+		a.document("haydn", configs.Entry{}, configs.Entry{Index: 2, Value: []byte("{}")}, nil)
+		time.Sleep(time.Minute)
+		if len(store.writes) != 0 || log.Len() > 0 {
+			t.Errorf("written %q, said %s", store.writes, log.String())
+		}
+		store.mu.Lock()
+		store.err = nil
+		store.mu.Unlock()
+		time.Sleep(auditRetry)
+		synctest.Wait()
+		if want := []string{"write " + configs.AuditKey("mozart", 1, "document"), "write " + configs.AuditKey("haydn", 2, "document")}; !slices.Equal(store.writes, want) {
+			t.Errorf("written %q, want %q", store.writes, want)
+		}
+		// What the store refuses is said and not tried again.
+		store.mu.Lock()
+		store.err = fmt.Errorf("apply: %w", configs.ErrForbidden)
+		store.mu.Unlock()
+		a.document("bach", configs.Entry{}, configs.Entry{Index: 3}, nil)
+		time.Sleep(time.Minute)
+		if strings.Count(log.String(), "cannot write") != 1 {
+			t.Errorf("said %s", log.String())
+		}
+		// The end does not wait for a store that is away.
+		store.mu.Lock()
+		store.err = errors.Join(configs.ErrUnreachable)
+		store.mu.Unlock()
+		a.dropOverride("bach", 3)
+		synctest.Wait()
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWhatIsOwedIsBounded(t *testing.T) {
+	var log strings.Builder
+	a := newAuditor(newMemoryStore(), slog.New(slog.NewTextHandler(&log, nil)), time.Now, NewMetrics(prometheus.NewRegistry()))
+	for range auditQueue + 1 {
+		a.dropOverride("mozart", 1)
+	}
+	if strings.Count(log.String(), "left out") != 1 {
+		t.Errorf("said %s", log.String())
+	}
+}

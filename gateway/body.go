@@ -1,0 +1,190 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/segue-serving/segue/gateway/oip"
+	"github.com/segue-serving/segue/runtime"
+)
+
+// body reads the body of one request. A body of a known length up to keptBytes
+// is read into memory that the call keeps; a larger one into memory outside
+// Go's heap, whose pages exist only once something was read into them, so that
+// a length which is merely claimed costs nothing.
+type body struct {
+	kept  []byte
+	block *runtime.Memory
+	// bytes is what came over the wire, content the same decompressed, which
+	// may lie in unpacked.
+	bytes, content []byte
+	unpacked       []byte
+	// done is set when the body was read to its end, broken when reading it
+	// was given up.
+	done, broken bool
+}
+
+// read reads the whole body, of at most limit bytes. An error is an
+// *oip.Error where it can be answered.
+func (b *body) read(ctx *fasthttp.RequestCtx, pool *runtime.Pool, limit int64) error {
+	err := b.readStream(ctx, pool, limit)
+	b.broken = err != nil
+	return err
+}
+
+func (b *body) readStream(ctx *fasthttp.RequestCtx, pool *runtime.Pool, limit int64) error {
+	b.bytes = b.kept[:0]
+	stream := ctx.RequestBodyStream()
+	length := int64(ctx.Request.Header.ContentLength())
+	if stream == nil {
+		b.done = true
+		return nil
+	}
+	if length > limit {
+		return bodyTooLarge(limit)
+	}
+	if length >= 0 {
+		if err := b.reserve(pool, length); err != nil {
+			return err
+		}
+		b.bytes = b.bytes[:length]
+		n, err := io.ReadFull(stream, b.bytes)
+		b.bytes = b.bytes[:n]
+		return b.ended(err, length)
+	}
+	for {
+		if len(b.bytes) == cap(b.bytes) {
+			if err := b.reserve(pool, max(4<<10, 2*int64(cap(b.bytes)))); err != nil {
+				return err
+			}
+		}
+		n, err := stream.Read(b.bytes[len(b.bytes):cap(b.bytes)])
+		b.bytes = b.bytes[:len(b.bytes)+n]
+		if int64(len(b.bytes)) > limit {
+			return bodyTooLarge(limit)
+		}
+		if err != nil {
+			return b.ended(err, int64(len(b.bytes)))
+		}
+	}
+}
+
+func bodyTooLarge(limit int64) error {
+	return &oip.Error{Status: http.StatusRequestEntityTooLarge, Message: fmt.Sprintf("the body is over the limit of %d bytes", limit)}
+}
+
+// ended says what the end of a body of so many bytes means.
+func (b *body) ended(err error, length int64) error {
+	switch {
+	case int64(len(b.bytes)) == length && (err == nil || err == io.EOF):
+		b.done = true
+		return nil
+	case isTimeout(err):
+		return &oip.Error{Status: http.StatusRequestTimeout, Message: fmt.Sprintf("the body did not arrive in time: %d bytes came", len(b.bytes))}
+	}
+	return &oip.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("the body ends after %d bytes, or its chunks are malformed", len(b.bytes))}
+}
+
+// reserve makes room for size bytes behind what was read so far, which stays.
+func (b *body) reserve(pool *runtime.Pool, size int64) error {
+	if size <= int64(cap(b.bytes)) {
+		return nil
+	}
+	if size <= keptBytes {
+		b.kept = append(make([]byte, 0, size), b.bytes...)
+		b.bytes = b.kept
+		return nil
+	}
+	block, err := pool.Get(int(size))
+	if err != nil {
+		return err
+	}
+	n := copy(block.Bytes(), b.bytes)
+	if b.block != nil {
+		b.block.Release()
+	}
+	b.block = block
+	b.bytes = block.Bytes()[:n]
+	return nil
+}
+
+// unpack decompresses the body, to at most limit bytes.
+func (b *body) unpack(codecs *codec, of coding, limit int64) (err error) {
+	if of == codingIdentity {
+		b.content = b.bytes
+		return nil
+	}
+	b.unpacked, err = codecs.decompress(b.unpacked[:0], of, b.bytes, limit)
+	b.content = b.unpacked
+	if errors.Is(err, errBodyTooLarge) {
+		return bodyTooLarge(limit)
+	}
+	if err != nil {
+		return &oip.Error{Status: http.StatusBadRequest, Message: "the body is not valid " + codingNames[of]}
+	}
+	return nil
+}
+
+// readBody reads and decompresses the request's body and reports whether it
+// could; otherwise the answer is given.
+func (c *call) readBody() bool {
+	header := c.ctx.Request.Header.ContentEncoding()
+	of, ok := parseContentEncoding(header)
+	if !ok {
+		c.ctx.Response.Header.Set("Accept-Encoding", "gzip, deflate, zstd")
+		c.fail(http.StatusUnsupportedMediaType, "unsupported Content-Encoding "+quoted(header)+": want gzip, deflate or zstd")
+		return false
+	}
+	err := c.body.read(c.ctx, c.server.opts.Pool, c.table.maxBody)
+	c.bytesIn = len(c.body.bytes)
+	if err == nil {
+		err = c.body.unpack(&c.server.codec, of, c.table.maxBody)
+	}
+	if err != nil {
+		c.failWith(err)
+	}
+	return err == nil
+}
+
+// failWith answers an error that came up before a model was run.
+func (c *call) failWith(err error) {
+	var refusal *oip.Error
+	if errors.As(err, &refusal) {
+		c.fail(refusal.Status, refusal.Message)
+		return
+	}
+	c.server.log("request not read", "error", err)
+	c.unavailable(http.StatusServiceUnavailable, "the gateway is short of memory")
+}
+
+// drain reads what is left of a body, at most limit bytes, and reports whether
+// its end was reached.
+func (b *body) drain(ctx *fasthttp.RequestCtx, limit int64) bool {
+	stream := ctx.RequestBodyStream()
+	if b.done || stream == nil {
+		return true
+	}
+	if b.broken || int64(ctx.Request.Header.ContentLength()) > limit || ctx.Response.ConnectionClose() {
+		return false
+	}
+	// One byte more than the limit tells a body of just that size from a larger one.
+	_, err := io.CopyN(io.Discard, stream, limit+1)
+	b.done = errors.Is(err, io.EOF)
+	return b.done
+}
+
+// release forgets the body.
+func (b *body) release() {
+	if b.block != nil {
+		b.block.Release()
+		b.block = nil
+	}
+	b.bytes, b.content, b.done, b.broken = nil, nil, false, false
+	if cap(b.unpacked) > keptBytes {
+		b.unpacked = nil
+	}
+}

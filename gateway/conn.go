@@ -1,0 +1,64 @@
+package gateway
+
+import (
+	"io"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// lingerBytes and lingerTime bound what is read of a request that was
+	// refused before its body had been read. Closing at once would make the
+	// kernel reset the connection, and many a client that is still sending
+	// would never see the answer.
+	lingerBytes = 1 << 20
+	lingerTime  = 500 * time.Millisecond
+)
+
+// conn is a connection with what its current request holds.
+type conn struct {
+	net.Conn
+	// current is the request being answered, from its handler's begin until
+	// the answer is written: the answer's bytes lie in its memory. It belongs
+	// to the goroutine that serves the connection.
+	current *call
+	// unread is set where the answer went out before the body was read.
+	unread atomic.Bool
+}
+
+// connState gives a request's memory back once its answer is written, or the
+// connection is lost. Both states are told by the goroutine that serves it.
+func connState(nc net.Conn, state fasthttp.ConnState) {
+	c, ok := nc.(*conn)
+	if ok && c.current != nil && (state == fasthttp.StateIdle || state == fasthttp.StateClosed) {
+		c.current.release()
+		c.current = nil
+	}
+}
+
+// Close ends the connection, after a short look for the rest of a body that
+// nobody read. A shutdown calls it from another goroutine.
+func (c *conn) Close() error {
+	if c.unread.Swap(false) {
+		if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil &&
+			c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+			io.CopyN(io.Discard, c.Conn, lingerBytes) // an error ends it as well as the end does
+		}
+	}
+	return c.Conn.Close()
+}
+
+// connListener wraps what a listener accepts.
+type connListener struct{ net.Listener }
+
+// Accept waits for the next connection.
+func (l connListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c}, nil
+}

@@ -1,0 +1,361 @@
+package gateway
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// Metrics are the gateway's own: requests, traffic and configuration. What a
+// request touches are plain striped counters (versionMetrics), which are added
+// up when Prometheus asks; nothing on the path of a request looks a label up.
+type Metrics struct {
+	mu       sync.RWMutex
+	counters map[versionName]*versionCounters
+	handles  map[handleName]*versionMetrics
+	// shown are the versions by model whose shares are exported. It belongs to
+	// the goroutine that applies configuration.
+	shown map[string]map[string]struct{}
+	// unknown counts what names no model of the table.
+	unknown *versionMetrics
+
+	denied  [len(denialReasons)]atomic.Uint64
+	shed    [shedReasonCount]atomic.Uint64
+	serving atomic.Pointer[func() servingState]
+	source  atomic.Pointer[func() configs.SourceState]
+
+	weight, weightWanted, override                                  *prometheus.GaugeVec
+	configIndex, configReloaded, configChanged                      *prometheus.GaugeVec
+	configSentinel, configFromLastGood, configFrozen, snapshotIndex prometheus.Gauge
+	rejected, storeWrites                                           *prometheus.CounterVec
+	applyDuration                                                   prometheus.Histogram
+}
+
+// versionName and variant of one handle.
+type handleName struct {
+	versionName
+	variant string
+}
+
+// denialReasons are the labels of segue_auth_failures_total.
+var denialReasons = [...]string{"missing", "malformed", "unknown", "permission", "model"}
+
+// shedReason says why a request was refused without being tried.
+type shedReason uint8
+
+const (
+	shedInFlight shedReason = iota
+	shedQueueFull
+	shedDeadline
+	shedRate
+	shedReasonCount
+)
+
+var shedReasonNames = [shedReasonCount]string{"in_flight", "queue_full", "deadline", "rate_limit"}
+
+// servingState is what the data path reports when Prometheus asks.
+type servingState struct {
+	ready                   bool
+	inFlight, inFlightLimit int64
+	workers, busy           int
+	queues                  []queueState
+}
+
+type queueState struct {
+	versionName
+	length, limit int
+}
+
+var (
+	versionLabels = []string{"model", "version"}
+	stageDescs    = [stageCount]*prometheus.Desc{
+		stageRequest:   desc("segue_request_duration_seconds", "Time from the request's head to the end of its answer.", versionLabels),
+		stageQueue:     desc("segue_queue_duration_seconds", "Time a decoded request waited for its run.", versionLabels),
+		stageDecode:    desc("segue_decode_duration_seconds", "Time to decode a request's body.", versionLabels),
+		stageInference: desc("segue_inference_duration_seconds", "Time of the run that answered.", versionLabels),
+		stageEncode:    desc("segue_encode_duration_seconds", "Time to encode an answer's body.", versionLabels),
+		stageBatch:     desc("segue_batch_size_rows", "Rows in the run that answered.", versionLabels),
+	}
+	requestsDesc      = desc("segue_requests_total", "Requests answered, by the version that answered.", []string{"model", "version", "variant", "protocol", "code"})
+	attemptsDesc      = desc("segue_attempts_total", "Tries of a version, by how they ended.", []string{"model", "version", "outcome"})
+	requestBytesDesc  = desc("segue_request_bytes_total", "Bytes of request bodies as they came in.", versionLabels)
+	responseBytesDesc = desc("segue_response_bytes_total", "Bytes of answers' bodies as they went out.", versionLabels)
+	shedDesc          = desc("segue_requests_shed_total", "Requests refused without a try.", []string{"reason"})
+	deniedDesc        = desc("segue_auth_failures_total", "Requests refused for want of a key or a permission.", []string{"reason"})
+	readyDesc         = desc("segue_ready", "1 while the gateway says that it is ready.", nil)
+	inFlightDesc      = desc("segue_in_flight_requests", "Requests being answered.", nil)
+	inFlightLimitDesc = desc("segue_in_flight_limit_requests", "Requests that may be answered at once.", nil)
+	queueDesc         = desc("segue_queue_length_requests", "Requests waiting for a run.", versionLabels)
+	queueLimitDesc    = desc("segue_queue_limit_requests", "Requests that may wait for a run.", versionLabels)
+	workersDesc       = desc("segue_workers", "Workers that run models.", nil)
+	workersBusyDesc   = desc("segue_workers_busy", "Workers that are running a model.", nil)
+	connectedDesc     = desc("segue_config_source_connected", "1 while the configuration's source can be read.", nil)
+	contactDesc       = desc("segue_config_last_contact_timestamp_seconds", "Unix time of the last successful read of the source.", nil)
+)
+
+func desc(name, help string, labels []string) *prometheus.Desc {
+	return prometheus.NewDesc(name, help, labels, nil)
+}
+
+// NewMetrics registers the gateway's metrics. It panics where reg has one of
+// their names already.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{counters: map[versionName]*versionCounters{}, handles: map[handleName]*versionMetrics{},
+		shown: map[string]map[string]struct{}{}}
+	m.unknown = m.version("unknown", "", "")
+	gauge := func(name, help string) prometheus.Gauge {
+		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+		reg.MustRegister(g)
+		return g
+	}
+	gauges := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+		reg.MustRegister(g)
+		return g
+	}
+	counters := func(name, help string, labels ...string) *prometheus.CounterVec {
+		c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+		reg.MustRegister(c)
+		return c
+	}
+	m.weight = gauges("segue_route_weight_ratio", "Share of a model's requests that a version gets, in force.", versionLabels...)
+	m.weightWanted = gauges("segue_route_weight_wanted_ratio", "Share of a model's requests that a version is to get.", versionLabels...)
+	m.override = gauges("segue_override_active", "1 while an override is in force.", "model", "kind")
+	m.configIndex = gauges("segue_config_index", "Index of the model's document in force.", "model")
+	m.configReloaded = gauges("segue_config_last_reload_successful", "0 where the newest document was refused.", "model")
+	m.configChanged = gauges("segue_config_last_change_timestamp_seconds", "Unix time at which the document came into force.", "model")
+	m.snapshotIndex = gauge("segue_config_snapshot_index", "Index of the newest snapshot of the whole configuration.")
+	m.configSentinel = gauge("segue_config_sentinel_present", "1 where settings exist, without which no deletion counts.")
+	m.configFromLastGood = gauge("segue_config_from_last_good", "1 where the configuration is the copy on disk.")
+	m.configFrozen = gauge("segue_config_frozen", "1 while settings forbid new documents.")
+	m.rejected = counters("segue_config_rejected_total", "Documents, settings and overrides refused.", "reason")
+	m.storeWrites = counters("segue_consul_writes_total", "Writes to the configuration's store.", "kind", "outcome")
+	m.applyDuration = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "segue_config_apply_duration_seconds", Help: "Time from reading a document to its coming into force.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300},
+	})
+	reg.MustRegister(m.applyDuration, m)
+	return m
+}
+
+// MetricsHandler exports what g gathers in Prometheus's formats.
+func MetricsHandler(g prometheus.Gatherer) http.Handler {
+	return promhttp.HandlerFor(g, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
+}
+
+// version returns the handle of one version in one variant. The same names
+// give the same handle until they are forgotten.
+func (m *Metrics) version(model, version, variant string) *versionMetrics {
+	name := handleName{versionName{model, version}, variant}
+	m.mu.RLock()
+	v := m.handles[name]
+	m.mu.RUnlock()
+	if v != nil {
+		return v
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v = m.handles[name]; v != nil {
+		return v
+	}
+	c := m.counters[name.versionName]
+	if c == nil {
+		c = &versionCounters{model: model, version: version}
+		m.counters[name.versionName] = c
+	}
+	v = &versionMetrics{versionCounters: c, variant: variant}
+	m.handles[name] = v
+	return v
+}
+
+// forget deletes the series of one version. What still holds its handle counts
+// into nowhere.
+func (m *Metrics) forget(model, version string) {
+	name := versionName{model, version}
+	m.mu.Lock()
+	delete(m.counters, name)
+	maps.DeleteFunc(m.handles, func(h handleName, _ *versionMetrics) bool { return h.versionName == name })
+	m.mu.Unlock()
+	delete(m.shown[model], version)
+	m.weight.DeleteLabelValues(model, version)
+	m.weightWanted.DeleteLabelValues(model, version)
+}
+
+// forgetModel deletes the series of a model that are not a version's.
+func (m *Metrics) forgetModel(model string) {
+	m.forget(model, "")
+	delete(m.shown, model)
+	for _, vec := range []*prometheus.GaugeVec{m.weight, m.weightWanted, m.override, m.configIndex, m.configReloaded, m.configChanged} {
+		vec.DeletePartialMatch(prometheus.Labels{"model": model})
+	}
+}
+
+// deny counts a refusal of the gate.
+func (m *Metrics) deny(reason string) {
+	m.denied[slices.Index(denialReasons[:], reason)].Add(1)
+}
+
+// refused counts a request that was not tried.
+func (m *Metrics) refused(why shedReason) { m.shed[why].Add(1) }
+
+// watchServing says how the data path is asked for its state.
+func (m *Metrics) watchServing(state func() servingState) { m.serving.Store(&state) }
+
+// watchSource says how the configuration's source is asked for its state.
+func (m *Metrics) watchSource(state func() configs.SourceState) { m.source.Store(&state) }
+
+// modelInForce sets a model's shares, in force and wanted, and whether a hold
+// made them. A version that is in neither any more has none until it is
+// forgotten. Only one goroutine may call it.
+func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64, held bool) {
+	shown := m.shown[model]
+	if shown == nil {
+		shown = map[string]struct{}{}
+		m.shown[model] = shown
+	}
+	for _, weights := range []map[string]float64{inForce, wanted} {
+		for version := range weights {
+			shown[version] = struct{}{}
+		}
+	}
+	for version := range shown {
+		m.weight.WithLabelValues(model, version).Set(inForce[version])
+		m.weightWanted.WithLabelValues(model, version).Set(wanted[version])
+	}
+	m.override.WithLabelValues(model, string(configs.OverrideHold)).Set(oneIf(held))
+}
+
+// configApplied says that a document came into force at a time, and how long
+// that took from reading it.
+func (m *Metrics) configApplied(model string, index uint64, at time.Time, took time.Duration) {
+	m.configIndex.WithLabelValues(model).Set(float64(index))
+	m.configChanged.WithLabelValues(model).Set(float64(at.UnixNano()) / 1e9)
+	m.applyDuration.Observe(took.Seconds())
+}
+
+// configRead says what the newest snapshot is.
+func (m *Metrics) configRead(index uint64, sentinel, fromLastGood, frozen bool) {
+	m.snapshotIndex.Set(float64(index))
+	m.configSentinel.Set(oneIf(sentinel))
+	m.configFromLastGood.Set(oneIf(fromLastGood))
+	m.configFrozen.Set(oneIf(frozen))
+}
+
+// configAccepted says that a model's newest document was taken, configRejected
+// that it was not; model is empty for what belongs to no model.
+func (m *Metrics) configAccepted(model string) { m.configReloaded.WithLabelValues(model).Set(1) }
+
+func (m *Metrics) configRejected(model, reason string) {
+	m.rejected.WithLabelValues(reason).Inc()
+	if model != "" {
+		m.configReloaded.WithLabelValues(model).Set(0)
+	}
+}
+
+// StoreWrite counts one write to the configuration's store: kind is the first
+// part of the key (overrides, status, audit), outcome ok, conflict or error.
+func (m *Metrics) StoreWrite(kind, outcome string) {
+	m.storeWrites.WithLabelValues(kind, outcome).Inc()
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Describe sends the descriptions of what Collect exports.
+func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range stageDescs {
+		to <- d
+	}
+	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
+		inFlightDesc, inFlightLimitDesc, queueDesc, queueLimitDesc, workersDesc, workersBusyDesc, connectedDesc, contactDesc} {
+		to <- d
+	}
+}
+
+// Collect adds the counters of all stripes up and exports them.
+func (m *Metrics) Collect(to chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, value uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(value), labels...)
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	m.mu.RLock()
+	counters, handles := slices.Collect(maps.Values(m.counters)), slices.Collect(maps.Values(m.handles))
+	m.mu.RUnlock()
+	for _, v := range handles {
+		for p, protocolName := range protocolNames {
+			for i, code := range statusCodes {
+				if n := v.requestTotal(protocol(p), i); n > 0 || code == http.StatusOK && v.version != "" {
+					counter(requestsDesc, n, v.model, v.version, v.variant, protocolName, strconv.Itoa(code))
+				}
+			}
+		}
+	}
+	for _, v := range counters {
+		t := v.total()
+		counter(requestBytesDesc, t.bytesIn, v.model, v.version)
+		counter(responseBytesDesc, t.bytesOut, v.model, v.version)
+		if v.version == "" {
+			continue // refused before a version was chosen: nothing was tried
+		}
+		for o, name := range outcomeNames {
+			counter(attemptsDesc, t.attempts[o], v.model, v.version, name)
+		}
+		for st := range stageDescs {
+			to <- t.stages[st].metric(stage(st), v.model, v.version)
+		}
+	}
+	for i, reason := range denialReasons {
+		counter(deniedDesc, m.denied[i].Load(), reason)
+	}
+	for i, reason := range shedReasonNames {
+		counter(shedDesc, m.shed[i].Load(), reason)
+	}
+	if state := m.serving.Load(); state != nil {
+		s := (*state)()
+		gauge(readyDesc, oneIf(s.ready))
+		gauge(inFlightDesc, float64(s.inFlight))
+		gauge(inFlightLimitDesc, float64(s.inFlightLimit))
+		gauge(workersDesc, float64(s.workers))
+		gauge(workersBusyDesc, float64(s.busy))
+		for _, q := range s.queues {
+			gauge(queueDesc, float64(q.length), q.model, q.version)
+			gauge(queueLimitDesc, float64(q.limit), q.model, q.version)
+		}
+	}
+	if state := m.source.Load(); state != nil {
+		s := (*state)()
+		gauge(connectedDesc, oneIf(s.Connected))
+		gauge(contactDesc, float64(s.LastContactUnixNano)/1e9)
+	}
+}
+
+// metric is a histogram as Prometheus takes it: bounds in base units, buckets
+// cumulative.
+func (h *histogramTotal) metric(st stage, labels ...string) prometheus.Metric {
+	scale := 1e9
+	if st == stageBatch {
+		scale = 1
+	}
+	buckets := make(map[float64]uint64, len(stageBounds[st]))
+	below := uint64(0)
+	for i, bound := range stageBounds[st] {
+		below += h.buckets[i]
+		buckets[float64(bound)/scale] = below
+	}
+	return prometheus.MustNewConstHistogram(stageDescs[st], h.count, float64(h.sum)/scale, buckets, labels...)
+}

@@ -1,0 +1,172 @@
+package gateway
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// maxReloads bounds how often a request looks for its version again because
+// the one it found was on its way out. Each time a newer table is there.
+const maxReloads = 4
+
+// answerPrediction answers infer and predict. What can be refused without the
+// body is refused before it is read, what needs no decoding before decoding.
+func (c *call) answerPrediction() {
+	s := c.server
+	m := c.findModel()
+	if m == nil {
+		return
+	}
+	if m.limiter != nil && !m.limiter.AllowN(c.started, 1) {
+		s.metrics.refused(shedRate)
+		c.ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(1/max(float64(m.limiter.Limit()), 1e-3)))))
+		c.fail(http.StatusTooManyRequests, fmt.Sprintf("model %q: the rate limit of %g requests a second is reached", m.name, float64(m.limiter.Limit())))
+		return
+	}
+	if contentType := c.ctx.Request.Header.ContentType(); !c.takesContentType(contentType) {
+		c.fail(http.StatusUnsupportedMediaType, "unsupported Content-Type "+quoted(contentType)+": want application/json")
+		return
+	}
+	if !c.readTimeout(m.timeout) || c.chooseVersion(m) == nil || !c.readBody() {
+		return
+	}
+	if s.inFlight.Add(1) > c.table.maxInFlight {
+		s.inFlight.Add(-1)
+		s.metrics.refused(shedInFlight)
+		c.unavailable(http.StatusServiceUnavailable, "the gateway is answering as many requests as it may")
+		return
+	}
+	defer s.inFlight.Add(-1)
+	v := c.acquireVersion()
+	if v == nil {
+		return
+	}
+	defer v.resident.Release()
+	c.counted = v.metrics
+	c.answeredBy(v)
+	outcome := c.attempt(v)
+	now := time.Now()
+	v.metrics.attempted(c.stripe, outcome, c.ctx.Response.StatusCode() == http.StatusOK, now.Sub(c.started), now)
+}
+
+// takesContentType reports whether a body of this type is decoded. What curl
+// sends by default counts as JSON, as it does everywhere else.
+func (c *call) takesContentType(value []byte) bool {
+	if i := bytes.IndexByte(value, ';'); i >= 0 {
+		value = value[:i]
+	}
+	switch value = bytes.TrimSpace(value); {
+	case len(value) == 0, string(value) == "application/json":
+		return true
+	case bytes.EqualFold(value, []byte("application/octet-stream")):
+		return c.route.endpoint == endpointInfer
+	}
+	return bytes.EqualFold(value, []byte("application/json")) ||
+		bytes.EqualFold(value, []byte("application/x-www-form-urlencoded"))
+}
+
+// readTimeout sets the deadline: the model's limit, or sooner where the client
+// says so. It reports whether the header could be read; otherwise the answer
+// is given.
+func (c *call) readTimeout(limit time.Duration) bool {
+	header := c.ctx.Request.Header.Peek("X-Request-Timeout-Ms")
+	if len(header) > 0 {
+		asked, err := parseDecimal(header)
+		if err != nil || asked == 0 {
+			c.fail(http.StatusBadRequest, "X-Request-Timeout-Ms must be a positive number of milliseconds, not "+quoted(header))
+			return false
+		}
+		if asked < int64(limit/time.Millisecond) {
+			limit = time.Duration(asked) * time.Millisecond
+		}
+	}
+	c.run.Deadline = c.started.Add(limit)
+	return true
+}
+
+var errNotDecimal = errors.New("not a decimal number")
+
+// parseDecimal reads digits without an allocation; what is over an int64's
+// range counts as its largest.
+func parseDecimal(digits []byte) (int64, error) {
+	n, over := int64(0), false
+	for _, c := range digits {
+		if c < '0' || c > '9' {
+			return 0, errNotDecimal
+		}
+		over = over || n > (math.MaxInt64-9)/10
+		n = n*10 + int64(c-'0')
+	}
+	switch {
+	case len(digits) == 0:
+		return 0, errNotDecimal
+	case over:
+		return math.MaxInt64, nil
+	}
+	return n, nil
+}
+
+// chooseVersion finds the version that answers: the one that the path names,
+// or that of the split. It is nil where none can, and the answer given.
+func (c *call) chooseVersion(m *modelRoute) *versionRoute {
+	if c.route.version != nil {
+		v := c.findVersion(m)
+		if v != nil && v.resident == nil {
+			c.notReady(m, v)
+			return nil
+		}
+		return v
+	}
+	if m.split == nil {
+		c.notReady(m, nil)
+		return nil
+	}
+	var name string
+	var key []byte
+	if m.stickyHeader != "" {
+		key = c.ctx.Request.Header.Peek(m.stickyHeader)
+	}
+	switch {
+	case len(key) > 0:
+		name = m.split.Choose(key)
+	case m.stickyRequired:
+		c.fail(http.StatusBadRequest, fmt.Sprintf("model %q needs the header %s", m.name, m.stickyHeader))
+		return nil
+	default:
+		name = m.split.ChooseRandom(rand.Float64())
+	}
+	v := m.versions[name]
+	if v == nil || v.resident == nil {
+		c.notReady(m, v)
+		return nil
+	}
+	return v
+}
+
+// acquireVersion chooses the version and holds it in memory. A resident that
+// is on its way out has left the table, so that a newer table tells another.
+func (c *call) acquireVersion() *versionRoute {
+	for range maxReloads {
+		c.table = c.server.router.load()
+		m := c.findModel()
+		if m == nil {
+			return nil
+		}
+		v := c.chooseVersion(m)
+		if v == nil {
+			return nil
+		}
+		if v.resident.Acquire() {
+			c.model = m
+			return v
+		}
+	}
+	c.unavailable(http.StatusServiceUnavailable, "the model is being replaced")
+	return nil
+}

@@ -1,0 +1,135 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// keeper writes what is in force to disk, so that a restart starts from it even
+// where a newer document cannot serve. It has its own goroutine: a slow disk
+// must not hold the next change up.
+type keeper struct {
+	dir, source string
+	log         *slog.Logger
+	pending     chan configs.Snapshot // holds at most the newest
+	failing     bool                  // the last write failed
+}
+
+// lastInForce names the copy of what was in force, beside that of what was
+// read last.
+const lastInForce = "in force: "
+
+func newKeeper(dir, sourceID string, log *slog.Logger) *keeper {
+	return &keeper{dir: dir, source: lastInForce + sourceID, log: log, pending: make(chan configs.Snapshot, 1)}
+}
+
+// keep hands over what is in force now. Only one goroutine may call it, and it
+// never blocks.
+func (k *keeper) keep(s configs.Snapshot) {
+	select {
+	case <-k.pending:
+	default:
+	}
+	k.pending <- s
+}
+
+// run writes until ctx ends, and then what is still pending.
+func (k *keeper) run(ctx context.Context) error {
+	for {
+		select {
+		case s := <-k.pending:
+			k.write(s)
+		case <-ctx.Done():
+			select {
+			case s := <-k.pending:
+				k.write(s)
+			default:
+			}
+			return nil
+		}
+	}
+}
+
+func (k *keeper) write(s configs.Snapshot) {
+	if k.dir == "" {
+		return
+	}
+	err := configs.SaveLastGood(k.dir, k.source, s)
+	if err != nil && !k.failing {
+		k.log.Warn("cannot keep the configuration in force on disk; it serves on from memory", "error", err)
+	}
+	k.failing = err != nil
+}
+
+// load returns what was in force when a process with the same folder ended.
+func (k *keeper) load() (configs.Snapshot, bool, error) {
+	if k.dir == "" {
+		return configs.Snapshot{}, false, nil
+	}
+	return configs.LoadLastGood(k.dir, k.source)
+}
+
+// keepInForce sends what is in force to disk where it changed.
+func (r *reconciler) keepInForce() {
+	s := r.inForce()
+	same := (s.Settings == nil) == (r.kept.Settings == nil) && (s.Settings == nil || sameEntry(*s.Settings, *r.kept.Settings)) &&
+		maps.EqualFunc(s.Models, r.kept.Models, sameEntry) && maps.EqualFunc(s.Overrides, r.kept.Overrides, sameEntry)
+	if !same {
+		r.kept = s
+		r.keeper.keep(s)
+	}
+}
+
+// inForce is what a restart should start from: the documents in force (those
+// of the process before, while nothing is in force in this one yet), the
+// settings, and the holds, without which the documents would give other
+// weights.
+func (r *reconciler) inForce() configs.Snapshot {
+	s := configs.Snapshot{Index: r.snapshot.Index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}}
+	for name, m := range r.models {
+		if a := cmp.Or(m.inForce, m.lastGood); a != nil {
+			s.Models[name] = a.entry
+		}
+	}
+	for name, o := range r.overrides {
+		if o.good != nil && o.good.Kind == configs.OverrideHold {
+			s.Overrides[name] = o.good.entry
+		}
+	}
+	if r.settings.inForce != nil {
+		e := r.settings.entry
+		s.Settings = &e
+	}
+	return s
+}
+
+// seed starts from what was in force when the process ended before. Its
+// documents serve until those of the source can.
+func (r *reconciler) seed() error {
+	s, ok, err := r.keeper.load()
+	if err != nil || !ok {
+		return err
+	}
+	r.kept = s
+	if s.Settings != nil {
+		r.readSettings(*s.Settings)
+	}
+	r.readOverrides(s)
+	var errs []error
+	for name, e := range s.Models {
+		doc, warnings, err := configs.Parse(e)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("model %s: %w", name, err))
+			continue
+		}
+		r.models[name] = &modelState{name: name, lastGood: &accepted{doc, e, warnings}}
+	}
+	r.pass(r.opts.Now())
+	return errors.Join(errs...)
+}

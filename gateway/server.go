@@ -1,0 +1,270 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/time/rate"
+
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/batch"
+)
+
+const (
+	defaultMaxBody     = int64(configs.DefaultMaxBody)
+	defaultMaxInFlight = int64(configs.DefaultMaxInFlight)
+	// maxHead bounds a request's line and header fields together.
+	maxHead = 8 << 10
+	// maxConnections bounds the connections of one listener.
+	maxConnections = 16 << 10
+	// slowestBody is the rate at which a body must come, in bytes a second;
+	// a large one gets as much more time than Timeouts.Read.
+	slowestBody = 1 << 20
+)
+
+// Timeouts bound how long a client may take. Zero fields take the defaults.
+type Timeouts struct {
+	// Read is from a request's first byte to its last, for bodies of up to a
+	// megabyte; each further megabyte may take a second more. Default 5s.
+	Read time.Duration
+	// Write is how long an answer may take to be sent. Default 30s.
+	Write time.Duration
+	// Idle is how long a connection may wait for its next request. Default
+	// 60s.
+	Idle time.Duration
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	defaults := Timeouts{Read: 5 * time.Second, Write: 30 * time.Second, Idle: time.Minute}
+	if t.Read == 0 {
+		t.Read = defaults.Read
+	}
+	if t.Write == 0 {
+		t.Write = defaults.Write
+	}
+	if t.Idle == 0 {
+		t.Idle = defaults.Idle
+	}
+	return t
+}
+
+// DataOptions are what a DataServer is made of.
+type DataOptions struct {
+	// Version is the program's, for the server's metadata.
+	Version string
+	// Platform and Backend name what runs the models, as metadata and model
+	// configuration show it: "onnxruntime_onnx" and "onnxruntime".
+	Platform, Backend string
+	// ConfiguredIn says in words where the configuration lives, for those who
+	// ask to load a model: "documents in Consul". It is shown to clients.
+	ConfiguredIn string
+	// Executor runs the models; the metrics show how busy it is.
+	Executor *batch.Executor
+	// Pool gives the memory of tensors and of large bodies.
+	Pool     *runtime.Pool
+	Timeouts Timeouts
+	Log      *slog.Logger
+}
+
+// DataServer answers the data API over HTTP/1.1, on any number of listeners.
+type DataServer struct {
+	opts    DataOptions
+	router  *router
+	metrics *Metrics
+	http    *fasthttp.Server
+
+	inFlight atomic.Int64
+	draining atomic.Bool
+	ids      *idMaker
+	requests requestIDs
+	codec    codec
+	calls    sync.Pool
+	stripes  atomic.Uint32
+	// mishaps bounds how often what goes wrong with single requests is logged.
+	mishaps *rate.Limiter
+	serving sync.WaitGroup
+}
+
+func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
+	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), mishaps: rate.NewLimiter(1, 10)}
+	s.calls.New = func() any { return &call{server: s, stripe: uint8(s.stripes.Add(1))} }
+	timeouts := opts.Timeouts.withDefaults()
+	s.http = &fasthttp.Server{
+		Handler: s.handle, ErrorHandler: s.refuse, ConnState: connState,
+		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+			return fasthttp.RequestConfig{ReadTimeout: bodyTime(timeouts.Read, h.ContentLength(), s.router.load().maxBody)}
+		},
+		ReadTimeout: timeouts.Read, WriteTimeout: timeouts.Write, IdleTimeout: timeouts.Idle,
+		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: maxConnections,
+		StreamRequestBody: true, DisablePreParseMultipartForm: true, SecureErrorLogMessage: true,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
+		Logger: fasthttpLog{opts.Log},
+	}
+	m.watchServing(s.state)
+	return s
+}
+
+// state is what the metrics show of the data path.
+func (s *DataServer) state() servingState {
+	t := s.router.load()
+	ready, _ := s.ready()
+	executor := s.opts.Executor.Stats()
+	state := servingState{ready: ready, inFlight: s.inFlight.Load(), inFlightLimit: t.maxInFlight, workers: executor.Permits, busy: executor.Busy}
+	for _, m := range t.models {
+		for _, v := range m.versions {
+			if v.runner != nil {
+				q := v.runner.Stats()
+				state.queues = append(state.queues, queueState{versionName{v.model, v.version}, q.Queued, q.QueueLimit})
+			}
+		}
+	}
+	return state
+}
+
+// bodyTime is how long a request with a body of this length may take, 0 for
+// the usual time. A length of -1 is one that nobody knows yet.
+func bodyTime(usual time.Duration, length int, limit int64) time.Duration {
+	bytes := int64(length)
+	if bytes < 0 || bytes > limit {
+		bytes = limit
+	}
+	if length == -2 || bytes <= slowestBody {
+		return 0
+	}
+	return usual + time.Duration(bytes/slowestBody)*time.Second
+}
+
+// Serve answers on a listener until Drain closes it. It may be called for
+// several listeners at once.
+func (s *DataServer) Serve(ln net.Listener) error {
+	s.serving.Add(1)
+	defer s.serving.Done()
+	if err := s.http.Serve(connListener{ln}); err != nil {
+		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// ready says whether the gateway is ready, and why it is not.
+func (s *DataServer) ready() (bool, string) {
+	if s.draining.Load() {
+		return false, "the gateway is shutting down"
+	}
+	t := s.router.load()
+	return t.ready, t.why
+}
+
+// NotReady makes the gateway say from now on that it is not ready. It goes on
+// answering, until whoever balances load has noticed.
+func (s *DataServer) NotReady() { s.draining.Store(true) }
+
+// Drain shuts the server down: not ready at once, all listeners closed after
+// delay, and then every request that was begun is answered. It returns when
+// all connections are closed, or with an error when ctx ends before.
+func (s *DataServer) Drain(ctx context.Context, delay time.Duration) error {
+	s.NotReady()
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+	}
+	if err := s.http.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("drain: %d requests are still being answered: %w", s.inFlight.Load(), err)
+	}
+	s.serving.Wait()
+	return nil
+}
+
+// log says that something went wrong with one request, as long as that does
+// not happen all the time; the metrics count every time.
+func (s *DataServer) log(message string, args ...any) {
+	if s.mishaps.Allow() {
+		s.opts.Log.Warn(message, args...)
+	}
+}
+
+// handle answers one request.
+func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
+	c := s.calls.Get().(*call)
+	c.begin(ctx)
+	defer c.end()
+	defer func() {
+		if p := recover(); p != nil {
+			s.opts.Log.Error("request handler panicked", "panic", p, "stack", string(debug.Stack()))
+			ctx.SetConnectionClose()
+			c.fail(http.StatusInternalServerError, "internal error")
+		}
+	}()
+	if problem, many := guard(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders()); problem != "" {
+		ctx.SetConnectionClose()
+		status := http.StatusBadRequest
+		if many {
+			status = http.StatusRequestHeaderFieldsTooLarge
+		}
+		c.fail(status, problem)
+		return
+	}
+	c.route.parse(pathOf(ctx.Request.Header.RequestURI()))
+	key, denied := c.table.access.admit(endpoints[c.route.endpoint].group, c.route.model, ctx.Request.Header.Peek("Authorization"))
+	if denied != nil {
+		s.metrics.deny(denied.reason)
+		if denied.challenge != "" {
+			ctx.Response.Header.Set("WWW-Authenticate", denied.challenge)
+		}
+		c.fail(denied.status, denied.message)
+		return
+	}
+	c.key = key
+	if c.route.endpoint == endpointUnknown {
+		c.fail(http.StatusNotFound, "no such route")
+		return
+	}
+	if !c.route.endpoint.takes(ctx.Method()) {
+		ctx.Response.Header.Set("Allow", c.route.endpoint.allow())
+		c.fail(http.StatusMethodNotAllowed, "method not allowed: use "+c.route.endpoint.allow())
+		return
+	}
+	c.answer()
+}
+
+// refuse answers what could not be read as a request. The connection is
+// closed behind it.
+func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
+	c := s.calls.Get().(*call)
+	c.begin(ctx)
+	defer c.end()
+	c.conn.unread.Store(true)
+	var small *fasthttp.ErrSmallBuffer
+	switch {
+	case errors.As(err, &small):
+		c.fail(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request's line and header fields are over the limit of %d bytes", maxHead))
+	case isTimeout(err):
+		c.fail(http.StatusRequestTimeout, "the request did not arrive in time")
+	default:
+		c.fail(http.StatusBadRequest, "malformed HTTP request")
+	}
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, os.ErrDeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// fasthttpLog takes the messages of the HTTP library, which are about single
+// connections.
+type fasthttpLog struct{ log *slog.Logger }
+
+// Printf logs at debug level.
+func (l fasthttpLog) Printf(format string, args ...any) {
+	l.log.Debug("connection", "message", fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// statusPublisher keeps the newest status for the admin listener and hands
+// changes to the announcer.
+type statusPublisher struct {
+	newest  atomic.Pointer[configs.GatewayStatus]
+	updates chan []byte // holds at most the newest
+}
+
+func newStatusPublisher() *statusPublisher {
+	p := &statusPublisher{updates: make(chan []byte, 1)}
+	p.newest.Store(&configs.GatewayStatus{})
+	return p
+}
+
+// set makes a status the newest one. Only the reconciler calls it.
+func (p *statusPublisher) set(s configs.GatewayStatus) {
+	old := p.newest.Load()
+	p.newest.Store(&s)
+	if statusEqual(*old, s) {
+		return
+	}
+	encoded, err := s.Encode()
+	if err != nil {
+		panic("gateway: status does not encode: " + err.Error())
+	}
+	select {
+	case <-p.updates:
+	default:
+	}
+	p.updates <- encoded
+}
+
+// statusEqual compares what two statuses say, their time apart.
+func statusEqual(a, b configs.GatewayStatus) bool {
+	a.At, b.At = time.Time{}, time.Time{}
+	x, errX := a.Encode()
+	y, errY := b.Encode()
+	return errX == nil && errY == nil && string(x) == string(y)
+}
+
+// gatewayStatus says where everything stands.
+func (r *reconciler) gatewayStatus(now time.Time) configs.GatewayStatus {
+	source := r.opts.Source.State()
+	s := configs.GatewayStatus{
+		Instance: r.opts.Instance, Version: r.opts.Version, At: now.UTC(), Ready: r.ready,
+		Config: configs.ConfigStatus{
+			Connected: source.Connected, FromLastGood: r.snapshot.FromLastGood, SentinelPresent: r.snapshot.Settings != nil,
+			Frozen: r.frozen(), Index: r.snapshot.Index,
+		},
+		Models: make(map[string]configs.ModelStatus, len(r.models)),
+	}
+	for name, m := range r.models {
+		s.Models[name] = r.modelStatus(m, now)
+	}
+	return s
+}
+
+func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStatus {
+	s := configs.ModelStatus{
+		WantedIndex: m.newest.Index, Rejected: m.problems, Waiting: r.waitingFor(m, now),
+		Versions: map[string]configs.VersionStatus{}, Weights: r.weightsInForce(m),
+	}
+	if m.newest.Value != nil {
+		s.WantedDigest = configs.EntryDigest(m.newest.Value)
+	}
+	if m.inForce != nil {
+		s.Index, s.Digest = m.inForce.entry.Index, configs.EntryDigest(m.inForce.entry.Value)
+	}
+	if newest := cmp.Or(m.wanted, m.inForce, m.lastGood); newest != nil {
+		if _, hold := r.weightsOf(m, newest, now); hold != nil {
+			s.Override = &configs.OverrideStatus{Kind: hold.Kind, By: hold.By, Reason: hold.Reason, Until: hold.Until, Weights: hold.Weights}
+		}
+	}
+	if !m.missingSince.IsZero() && !m.guarded {
+		end := m.missingSince.Add(r.settings.inForce.Grace()).UTC()
+		s.Deleting = &end
+	}
+	for _, a := range []*accepted{cmp.Or(m.inForce, m.lastGood), m.wanted} {
+		if a == nil {
+			continue
+		}
+		for version := range a.doc.Versions {
+			w := r.wantedVersion(m, a, version)
+			_, st := r.loader.Lookup(w)
+			s.Versions[version] = configs.VersionStatus{State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC()}
+		}
+	}
+	return s
+}
+
+// waitingFor says what stands between the newest state of the model's keys and
+// its coming into force, empty when nothing does.
+func (r *reconciler) waitingFor(m *modelState, now time.Time) string {
+	var parts []string
+	if m.frozen {
+		parts = append(parts, "settings.freeze is on: the newest document is not taken")
+	}
+	if m.waiting != "" {
+		parts = append(parts, m.waiting)
+	}
+	if hold, newest := r.hold(m.name, now), cmp.Or(m.wanted, m.inForce, m.lastGood); hold != nil && newest != nil {
+		if err := hold.Check(newest.doc); err != nil {
+			parts = append(parts, "the hold by "+hold.By+" does not apply: "+err.Error())
+		}
+	}
+	switch {
+	case !m.absent:
+	case m.guarded:
+		parts = append(parts, "its document is missing, and so are most others: it goes when it is deleted by name")
+	case r.frozen():
+		parts = append(parts, "settings.freeze is on: its document is missing, and it serves on")
+	case m.missingSince.IsZero():
+		parts = append(parts, "its document is missing from an answer that may not be whole: it serves on")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// weightsInForce are the shares that answer now, nil while the model does not
+// serve.
+func (r *reconciler) weightsInForce(m *modelState) map[string]float64 {
+	if m.inForce == nil {
+		return nil
+	}
+	return shares(m.weights, m.inForce.doc)
+}
+
+// weightsWanted are the shares that the wanted document asks for.
+func (r *reconciler) weightsWanted(m *modelState, now time.Time) map[string]float64 {
+	if m.wanted == nil {
+		return r.weightsInForce(m)
+	}
+	weights, _ := r.weightsOf(m, m.wanted, now)
+	return shares(weights, m.wanted.doc)
+}
+
+// shares turns relative weights into shares that sum to 1, with a 0 for every
+// version of the document that has no weight.
+func shares(weights map[string]float64, doc *configs.Document) map[string]float64 {
+	total := 0.0
+	for _, version := range slices.Sorted(maps.Keys(weights)) {
+		total += weights[version]
+	}
+	out := make(map[string]float64, len(doc.Versions))
+	for version := range doc.Versions {
+		out[version] = weights[version] / total
+	}
+	return out
+}

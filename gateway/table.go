@@ -1,0 +1,96 @@
+package gateway
+
+import (
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/segue-serving/segue/gateway/oip"
+	"github.com/segue-serving/segue/gateway/rollout"
+	"github.com/segue-serving/segue/loader"
+	"github.com/segue-serving/segue/runtime/batch"
+)
+
+// table is the routing state in force. It is immutable: a request loads it
+// once and sees one configuration from beginning to end.
+type table struct {
+	// models are the configured models by name, also those that have never
+	// served.
+	models map[string]*modelRoute
+	// access decides who may do what.
+	access *access
+	// ids makes and reads prediction ids with the key that settings name; nil
+	// where they name none.
+	ids *idMaker
+	// maxBody bounds a request's body in bytes, maxInFlight the requests
+	// answered at once.
+	maxBody     int64
+	maxInFlight int64
+	// ready reports that the first full configuration was tried and that what
+	// settings require serves; why says what is missing where it is false.
+	ready bool
+	why   string
+}
+
+// modelRoute is one model in force.
+type modelRoute struct {
+	name string
+	// index is the value of Segue-Config-Index, already printed.
+	index string
+	// versions are all versions of the document in force, by name, in
+	// whatever state they are.
+	versions map[string]*versionRoute
+	// order lists the versions' names as people order them.
+	order []string
+	// split chooses among ready versions; nil while the model has never
+	// served.
+	split *rollout.Split
+	// latest is the version that metadata shows when none is named: the one
+	// with the largest share.
+	latest *versionRoute
+	// stickyHeader is empty where the split is random.
+	stickyHeader   string
+	stickyRequired bool
+	nonFinite      oip.NonFinite
+	timeout        time.Duration
+	// limiter is nil where no rate is set. It outlives tables while the rate
+	// stays the same.
+	limiter *rate.Limiter
+	// reason says, in words for the caller, why the model does not serve
+	// where split is nil.
+	reason string
+}
+
+// versionRoute is one version of a model in force.
+type versionRoute struct {
+	model, version string
+	// variant is the version's role or name in the split.
+	variant string
+	// resident is nil unless the version is Ready.
+	resident *loader.Resident
+	runner   *batch.Instance
+	// state and reason say where the version stands, for answers 503.
+	state  loader.State
+	reason string
+	limits oip.Limits
+	// maxBatch is the largest first dimension, for metadata.
+	maxBatch int
+	metrics  *versionMetrics
+}
+
+// router publishes the table in force to the data path.
+type router struct{ current atomic.Pointer[table] }
+
+func newRouter() *router {
+	r := &router{}
+	r.current.Store(&table{models: map[string]*modelRoute{}, access: openAccess(), maxBody: defaultMaxBody,
+		maxInFlight: defaultMaxInFlight, why: "the first configuration has not been read yet"})
+	return r
+}
+
+// load returns the table in force.
+func (r *router) load() *table { return r.current.Load() }
+
+// publish puts a table into force with one store.
+func (r *router) publish(t *table) { r.current.Store(t) }
