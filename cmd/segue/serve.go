@@ -33,7 +33,7 @@ func serveCommand(signals <-chan os.Signal) *cobra.Command {
 			}
 			p, err := s.check(hostname)
 			if checkOnly {
-				if printErr := s.print(cmd.OutOrStdout()); printErr != nil {
+				if printErr := s.print(cmd.OutOrStdout(), os.Environ()); printErr != nil {
 					return printErr
 				}
 			}

@@ -217,6 +217,7 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 	cmd.SetArgs([]string{"--check", "--config", "file:" + quickstart, "--batch-size", "8"})
 	t.Setenv("API_PORT", "9000")
 	t.Setenv("SEGUE_LOG_LEVEL", "debug")
+	t.Setenv("CONSUL_HTTP_TOKEN", "very secret")
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +226,11 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 			t.Errorf("%s is not printed", s.flag)
 		}
 	}
-	for _, want := range []string{"batch-size 8 --batch-size", "http-addr :9000 API_PORT", "log-level debug SEGUE_LOG_LEVEL", "shutdown-delay 5s default"} {
+	if strings.Contains(out.String(), "very secret") {
+		t.Error("the token is printed")
+	}
+	for _, want := range []string{"batch-size 8 --batch-size", "http-addr :9000 API_PORT", "log-level debug SEGUE_LOG_LEVEL", "shutdown-delay 5s default",
+		"CONSUL_HTTP_TOKEN ******** environment"} {
 		found := false
 		for line := range strings.Lines(out.String()) {
 			found = found || strings.Join(strings.Fields(line), " ") == want
