@@ -67,7 +67,7 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 
 .PHONY: bench
 bench: build parts ## Latency during swaps and time from consul kv put to the first answer
-	@go run ./bench --out bench/results
+	@go run ./bench --out bench/results --overwrite $(BENCHFLAGS)
 
 .PHONY: train
 train: ## Train the example models again and release them into configs/examples/quickstart

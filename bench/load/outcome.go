@@ -1,0 +1,120 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Meter returns the CPU time that something has taken since it began.
+type Meter func() (time.Duration, error)
+
+// Outcome is what one run of load measured. Requests of the warm-up are not in
+// the histograms, but where they failed they are in Failed.
+type Outcome struct {
+	// Latency holds good answers: in an open loop from when the request was
+	// due, in a closed one from when it was sent.
+	Latency *Histogram
+	// Lateness is how long after they were due requests were handed to a
+	// connection by the generator's own clock, empty in a closed loop. It is
+	// part of Latency.
+	Lateness *Histogram
+	// Window is how long was measured.
+	Window time.Duration
+	// Answered are the good answers of the window, Failed all bad ones;
+	// Failures are the first of them.
+	Answered, Failed int64
+	Failures         []string
+	// CPU is what each meter moved by during the window.
+	CPU map[string]time.Duration
+}
+
+// mostFailures is how many failures are kept word by word.
+const mostFailures = 10
+
+// tally is what one goroutine has seen.
+type tally struct {
+	latency  *Histogram
+	answered int64
+	failed   int64
+	failures []string
+}
+
+func (t *tally) fail(err error) {
+	t.failed++
+	if len(t.failures) < mostFailures {
+		t.failures = append(t.failures, err.Error())
+	}
+}
+
+func (t *tally) good(latency time.Duration) {
+	t.answered++
+	t.latency.Record(latency)
+}
+
+func newTallies(n int) []tally {
+	all := make([]tally, n)
+	for i := range all {
+		all[i].latency = NewHistogram()
+	}
+	return all
+}
+
+func newOutcome(tallies []tally, window time.Duration) *Outcome {
+	o := &Outcome{Latency: NewHistogram(), Lateness: NewHistogram(), Window: window}
+	for i := range tallies {
+		o.Latency.Merge(tallies[i].latency)
+		o.Answered += tallies[i].answered
+		o.Failed += tallies[i].failed
+		o.Failures = append(o.Failures, tallies[i].failures...)
+	}
+	o.Failures = o.Failures[:min(len(o.Failures), mostFailures)]
+	return o
+}
+
+// Merge adds the outcome of another run to this one, as if both were one.
+func (o *Outcome) Merge(other *Outcome) {
+	o.Latency.Merge(other.Latency)
+	o.Lateness.Merge(other.Lateness)
+	o.Window += other.Window
+	o.Answered += other.Answered
+	o.Failed += other.Failed
+	o.Failures = append(o.Failures, other.Failures...)
+	o.Failures = o.Failures[:min(len(o.Failures), mostFailures)]
+	for name, d := range other.CPU {
+		o.CPU[name] += d
+	}
+}
+
+// measure reads the meters at the two ends of a window and returns what they
+// moved by. It returns when the window has ended.
+func measure(ctx context.Context, meters map[string]Meter, begin, end time.Time) (map[string]time.Duration, error) {
+	read := func(at time.Time) (map[string]time.Duration, error) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Until(at)):
+		}
+		all := map[string]time.Duration{}
+		for name, meter := range meters {
+			d, err := meter()
+			if err != nil {
+				return nil, fmt.Errorf("CPU time of %s: %w", name, err)
+			}
+			all[name] = d
+		}
+		return all, nil
+	}
+	before, err := read(begin)
+	if err != nil {
+		return nil, err
+	}
+	after, err := read(end)
+	if err != nil {
+		return nil, err
+	}
+	for name := range after {
+		after[name] -= before[name]
+	}
+	return after, nil
+}

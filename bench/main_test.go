@@ -1,0 +1,201 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/spf13/pflag"
+
+	"github.com/segue-serving/segue/bench/report"
+	"github.com/segue-serving/segue/bench/server"
+)
+
+// TestMain serves as the echo server's own program, and works from the root of
+// the repository, as the benchmark does.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == server.EchoArgument {
+		if err := server.ServeEcho(os.Stdin, os.Stdout); err != nil {
+			panic(err)
+		}
+		return
+	}
+	if err := os.Chdir(".."); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
+
+// gateway builds the program that is measured.
+var gateway = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "segue-bench-test")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(dir, "segue")
+	out, err := exec.Command("go", "build", "-o", binary, "./cmd/segue").CombinedOutput()
+	if err != nil {
+		err = fmt.Errorf("%w: %s", err, out)
+	}
+	return binary, err
+})
+
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := gateway()
+	t.Cleanup(func() {
+		if err := os.RemoveAll(filepath.Dir(path)); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// TestScenariosMeasureARealGateway runs both kinds of scenario, as small as
+// they can be, on the program itself with a real Consul agent.
+func TestScenariosMeasureARealGateway(t *testing.T) {
+	program, out := binary(t), filepath.Join(t.TempDir(), "results")
+	measured := func(name string) *report.Result {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		arguments := []string{"--scenario", "bench/testdata/" + name + ".yaml", "--binary", program, "--out", out, "--json"}
+		if err := run(context.Background(), arguments, &stdout, &stderr); err != nil {
+			t.Fatalf("%v\n%s", err, &stderr)
+		}
+		var printed []report.Result
+		if err := json.Unmarshal(stdout.Bytes(), &printed); err != nil || len(printed) != 1 {
+			t.Fatalf("standard output is no list of one result: %v", err)
+		}
+		r := &printed[0]
+		for ending, want := range map[string]string{".md": report.Markdown(r), ".svg": report.Plot(r)} {
+			if text, err := os.ReadFile(filepath.Join(out, name+ending)); err != nil || string(text) != want {
+				t.Errorf("%s%s is not that of the result: %v", name, ending, err)
+			}
+		}
+		if len(r.Failures) != 0 || r.Setup.Machine.Cores < 1 || !strings.Contains(fmt.Sprint(r.Setup.Versions), "ONNX Runtime") {
+			t.Errorf("%s: %v, %+v", name, r.Failures, r.Setup)
+		}
+		return r
+	}
+
+	swaps := measured("small-swaps").Changes
+	for i, least := range []int{0, 1, 3} {
+		p := swaps.Phases[i].Rounds
+		if len(p) != 1 || p[0].Latency.Count < 10 || p[0].Cores.Server <= 0 {
+			t.Errorf("%s: %+v", swaps.Phases[i].Name, p)
+			continue
+		}
+		if len(p[0].InForce) < least || len(p[0].Write) != len(p[0].InForce) {
+			t.Errorf("%s: %d changes, %d writes, want at least %d", swaps.Phases[i].Name, len(p[0].InForce), len(p[0].Write), least)
+		}
+		for j, took := range p[0].InForce {
+			if took <= 0 || took < p[0].Write[j]/10 {
+				t.Errorf("%s: a change in force after %v ms, of which the write took %v", swaps.Phases[i].Name, took, p[0].Write[j])
+			}
+		}
+	}
+
+	m := measured("small-overhead").Throughput.Models[0]
+	for _, c := range m.Contenders {
+		for _, r := range c.Rounds {
+			if len(c.Rounds) != 2 || r.PerSecond < 10 || r.Latency.P50 <= 0 {
+				t.Errorf("%s: %+v", c.Name, c.Rounds)
+			}
+		}
+	}
+	if len(m.Ratios) != 1 || m.Ratios[0].PerSecond.Median <= 0 {
+		t.Errorf("ratios: %+v", m.Ratios)
+	}
+
+	// What is there is not replaced unasked, and named where it is.
+	var stderr bytes.Buffer
+	again := []string{"--scenario", "bench/testdata/small-overhead.yaml", "--binary", program, "--out", out}
+	err := run(context.Background(), again, &stderr, &stderr)
+	if exitCode(err, &stderr) != exitUsage || !strings.Contains(err.Error(), "--overwrite replaces it") {
+		t.Errorf("an earlier result is replaced: %v", err)
+	}
+	if err := mayWrite(options{out: out, overwrite: true}, "small-overhead", &stderr); err != nil || !strings.Contains(stderr.String(), "will be replaced: it holds the result of ") {
+		t.Errorf("%v: %s", err, &stderr)
+	}
+}
+
+func TestBrokenPromisesAreExitCodeOne(t *testing.T) {
+	var stderr bytes.Buffer
+	if err := verdict([]*report.Result{{Scenario: "good"}}); err != nil {
+		t.Errorf("a good result is %v", err)
+	}
+	err := verdict([]*report.Result{{Scenario: "good"}, {Scenario: "swaps", Failures: []string{"round 1: 2 requests failed"}}})
+	if code := exitCode(err, &stderr); code != exitFailed || stderr.String() != "bench: swaps: round 1: 2 requests failed\n" {
+		t.Errorf("code %d: %s", code, &stderr)
+	}
+	for want, err := range map[int]error{
+		exitDone: nil, exitUsage: usageError{errors.New("x")}, exitInterrupted: fmt.Errorf("round 1: %w", context.Canceled),
+	} {
+		if code := exitCode(err, &stderr); code != want {
+			t.Errorf("%v: code %d, want %d", err, code, want)
+		}
+	}
+	if code := exitCode(pflag.ErrHelp, &stderr); code != exitDone {
+		t.Errorf("--help: code %d", code)
+	}
+}
+
+func TestWrongUsageIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
+	f := func(says string, arguments ...string) {
+		t.Helper()
+		var stdout, stderr bytes.Buffer
+		err := run(context.Background(), arguments, &stdout, &stderr)
+		if err == nil || !strings.Contains(err.Error(), says) || stdout.Len() > 0 {
+			t.Errorf("%v: got %v, want %q; printed %s", arguments, err, says, &stdout)
+		}
+	}
+	f("no built-in scenario \"speed\": want overhead, swaps", "--scenario", "speed")
+	f("--rounds is 0", "--rounds", "0")
+	f("--seconds is -1", "--seconds", "-1")
+	f(`unknown argument "swaps"`, "swaps")
+	f("unknown flag", "--frobnicate")
+	f("throughput.contenders[3].kind", "--scenario", "bench/scenario/testdata/throughput.bad.yaml")
+	f("no such file", "--scenario", "bench/none.yaml")
+	f("make build", "--binary", "bench/none")
+}
+
+func TestOptionsShortenScenarios(t *testing.T) {
+	chosen, err := choose(options{rounds: 2, seconds: .25}, scenarios)
+	if err != nil || len(chosen) < 2 {
+		t.Fatalf("%v, %v", chosen, err)
+	}
+	for _, s := range chosen {
+		if s.Rounds != 2 || s.Round.String() != "250ms" || s.Warmup > s.Round {
+			t.Errorf("%s: %d rounds of %s after %s", s.Name, s.Rounds, s.Round, s.Warmup)
+		}
+	}
+	var stdout, stderr bytes.Buffer
+	if err := run(context.Background(), []string{"--list"}, &stdout, &stderr); err != nil || !strings.Contains(stdout.String(), "swaps ") {
+		t.Errorf("%v: %s", err, &stdout)
+	}
+}
+
+func TestFilesOfTheSystemAreRead(t *testing.T) {
+	const text = "processor\t: 0\nmodel name\t: A CPU @ 2: fast\nmodel name\t: other\n"
+	if got := field(text, "model name"); got != "A CPU @ 2: fast" {
+		t.Errorf("got %q", got)
+	}
+	if got := field(text, "none"); got != "unknown" {
+		t.Errorf("got %q", got)
+	}
+	setup, err := describe(context.Background())
+	if err != nil || setup.Machine.MemoryMiB < 1 || len(strings.Fields(setup.LoadAverage)) != 3 || setup.Commit == "" || !strings.HasPrefix(setup.Machine.Kernel, "Linux ") {
+		t.Errorf("%+v, %v", setup, err)
+	}
+}

@@ -1,0 +1,106 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/segue-serving/segue/bench/load"
+	"github.com/segue-serving/segue/bench/report"
+	"github.com/segue-serving/segue/bench/scenario"
+)
+
+func TestTheFirstAnswerUnderAConfigurationIsKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSightings()
+		began := time.Now()
+		s.note(7, began)
+		got := map[uint64]time.Duration{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for _, index := range []uint64{7, 8, 9, 12} {
+			wg.Go(func() {
+				at, err := s.first(context.Background(), index)
+				if err != nil {
+					t.Error(err)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				got[index] = at.Sub(began)
+			})
+		}
+		for _, one := range []struct {
+			index uint64
+			after time.Duration
+		}{{7, 1}, {9, 2}, {8, 3}, {9, 4}, {0, 5}, {12, 6}, {12, 7}} {
+			s.note(one.index, began.Add(one.after))
+		}
+		wg.Wait()
+		// 8 was skipped: that of 9 is the first that holds it.
+		for index, want := range map[uint64]time.Duration{7: 0, 8: 2, 9: 2, 12: 6} {
+			if got[index] != want {
+				t.Errorf("index %d is seen after %d, want %d", index, got[index], want)
+			}
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if _, err := s.first(ctx, 13); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Minute {
+			t.Errorf("an index that never comes: %v after %s", err, time.Since(began))
+		}
+	})
+}
+
+func TestSightingsAreSafeForManyGoroutines(t *testing.T) {
+	s := newSightings()
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for i := range uint64(500) {
+				s.note(i, time.Now())
+			}
+		})
+		wg.Go(func() {
+			if _, err := s.first(context.Background(), 499); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if !slices.IsSortedFunc(s.seen, func(a, b sighting) int { return int(a.index) - int(b.index) }) {
+		t.Error("sightings are out of order")
+	}
+}
+
+func TestEveryRoundBeginsWithAnother(t *testing.T) {
+	for round, want := range [][]int{{0, 1, 2}, {1, 2, 0}, {2, 0, 1}, {0, 1, 2}} {
+		if got := turn(round, 3); !slices.Equal(got, want) {
+			t.Errorf("round %d: %v, want %v", round, got, want)
+		}
+	}
+}
+
+func TestFailedRequestsAreFailuresOfTheResult(t *testing.T) {
+	r := &runner{result: &report.Result{}}
+	r.fail("round 1, steady", &load.Outcome{Answered: 5})
+	r.fail("round 1, swaps", &load.Outcome{Answered: 5, Failed: 2, Failures: []string{"status 503: gone", "other"}})
+	want := "round 1, swaps: 2 requests failed beside 5 good ones, the first: status 503: gone"
+	if got := strings.Join(r.result.Failures, "; "); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestRatiosAreThoseAskedFor(t *testing.T) {
+	contenders := []report.Contender{
+		{Name: "a", Rounds: []report.ThroughputRound{{PerSecond: 10}, {PerSecond: 30}}},
+		{Name: "b", Rounds: []report.ThroughputRound{{PerSecond: 20}, {PerSecond: 15}}},
+	}
+	got := ratios([]scenario.Ratio{{Of: "b", To: "a"}, {Of: "a", To: "b"}}, contenders)
+	if len(got) != 2 || got[0].Of != "b" || got[0].PerSecond.Min != .5 || got[0].PerSecond.Max != 2 || got[1].PerSecond.Median != 1.25 {
+		t.Errorf("got %+v", got)
+	}
+}

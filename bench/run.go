@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/segue-serving/segue/bench/measure"
+	"github.com/segue-serving/segue/bench/report"
+	"github.com/segue-serving/segue/bench/scenario"
+	"github.com/segue-serving/segue/bench/server"
+)
+
+// run measures what one command line asks for. Results go to stdout and the
+// folder, progress to stderr.
+func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) error {
+	o, err := parseOptions(arguments, stderr)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(o, scenarios)
+	if err != nil {
+		return err
+	}
+	if o.list {
+		for _, s := range chosen {
+			fmt.Fprintf(stdout, "%-12s %s\n", s.Name, s.Title)
+		}
+		return nil
+	}
+	if _, err := os.Stat(o.binary); err != nil {
+		return fmt.Errorf("the gateway, which make build builds and --binary names: %w", err)
+	}
+	for _, s := range chosen {
+		if err := mayWrite(o, s.Name, stderr); err != nil {
+			return err
+		}
+	}
+	var results []*report.Result
+	for _, s := range chosen {
+		result, err := measureOne(ctx, o, s, arguments, stderr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		results = append(results, result)
+		if err := write(o, result, stderr); err != nil {
+			return err
+		}
+	}
+	if err := show(stdout, o, results); err != nil {
+		return err
+	}
+	return verdict(results)
+}
+
+// verdict is an error where any promise was broken. Results are written and
+// shown all the same: they tell what happened.
+func verdict(results []*report.Result) error {
+	var broken []error
+	for _, r := range results {
+		for _, f := range r.Failures {
+			broken = append(broken, fmt.Errorf("%s: %s", r.Scenario, f))
+		}
+	}
+	return errors.Join(broken...)
+}
+
+// measureOne measures one scenario and notes what it ran on.
+func measureOne(ctx context.Context, o options, s *scenario.Scenario, arguments []string, stderr io.Writer) (*report.Result, error) {
+	setup, err := describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	result, err := measure.Run(ctx, s, measure.Parts{
+		Gateway: o.binary, Models: o.models, Progress: stderr,
+		Consul: func() (string, error) { return server.ConsulBinary(os.Getenv) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	setup.Versions = append(result.Setup.Versions, setup.Versions...)
+	setup.Command = strings.Join(append([]string{"go run ./bench"}, arguments...), " ")
+	setup.Rounds = s.Rounds
+	setup.RoundSeconds = time.Duration(s.Round).Seconds()
+	setup.WarmupSeconds = time.Duration(s.Warmup).Seconds()
+	setup.TookSeconds = time.Since(setup.Started).Round(time.Second).Seconds()
+	result.Setup = setup
+	return result, nil
+}
+
+// show prints the results for people, or as one JSON list for programs.
+func show(stdout io.Writer, o options, results []*report.Result) error {
+	if o.json {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(results)
+	}
+	for _, r := range results {
+		if _, err := fmt.Fprintf(stdout, "%s\n", report.Markdown(r)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

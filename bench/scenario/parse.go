@@ -1,0 +1,137 @@
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Parse reads one scenario. The error joins every problem that was found.
+func Parse(text []byte) (*Scenario, error) {
+	var s Scenario
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&s); errors.Is(err, io.EOF) {
+		return nil, errors.New("the file is empty")
+	} else if err != nil {
+		return nil, err
+	}
+	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("a second document: one scenario each")
+	}
+	c := &checker{}
+	c.scenario(&s)
+	if len(c.problems) > 0 {
+		return nil, errors.Join(c.problems...)
+	}
+	return &s, nil
+}
+
+type checker struct{ problems []error }
+
+func (c *checker) require(ok bool, path, format string, arguments ...any) {
+	if !ok {
+		c.problems = append(c.problems, fmt.Errorf("%s: "+format, append([]any{path}, arguments...)...))
+	}
+}
+
+func (c *checker) oneOf(path, value string, allowed ...string) {
+	c.require(slices.Contains(allowed, value), path, "%q: want %s", value, strings.Join(allowed, ", "))
+}
+
+// A name becomes the name of a file and of a plot's series.
+var nameForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+func (c *checker) name(path, name string) {
+	c.require(nameForm.MatchString(name), path, "%q: want lower-case letters, digits and '-'", name)
+}
+
+func (c *checker) scenario(s *Scenario) {
+	c.name("name", s.Name)
+	c.require(s.Title != "", "title", "is missing")
+	c.require(s.Rounds >= 1, "rounds", "%d: want 1 or more", s.Rounds)
+	c.require(s.Round > 0, "round", "want a duration over 0, such as 10s")
+	c.require(s.Warmup >= 0, "warmup", "is negative")
+	c.require((s.Changes == nil) != (s.Throughput == nil), "changes, throughput", "want exactly one of them")
+	if s.Changes != nil {
+		c.changes(s.Changes)
+	}
+	if s.Throughput != nil {
+		c.throughput(s.Throughput)
+	}
+}
+
+func (c *checker) changes(o *Changes) {
+	c.require(o.Model != "", "changes.model", "is missing")
+	c.require(len(o.Versions) == 2 && o.Versions[0] != o.Versions[1] && !slices.Contains(o.Versions, ""),
+		"changes.versions", "%q: want two that differ", o.Versions)
+	c.wire("changes", o.Protocol, o.Transport)
+	c.require(o.Connections >= 1, "changes.connections", "%d: want 1 or more", o.Connections)
+	c.require(o.CapacityConnections >= 1, "changes.capacity_connections", "%d: want 1 or more", o.CapacityConnections)
+	c.require(o.Load > 0 && o.Load < 1, "changes.load", "%v: want a part of the capacity, between 0 and 1", o.Load)
+	c.oneOf("changes.arrivals", o.Arrivals, "poisson", "even")
+	c.require(len(o.Phases) > 0 && o.Phases[0].Change == ChangeNothing, "changes.phases", "the first must change nothing: the others are compared with it")
+	seen := map[string]bool{}
+	for i, p := range o.Phases {
+		path := fmt.Sprintf("changes.phases[%d]", i)
+		c.name(path+".name", p.Name)
+		c.require(!seen[p.Name], path+".name", "%q is there twice", p.Name)
+		seen[p.Name] = true
+		c.oneOf(path+".change", p.Change, ChangeNothing, ChangeVersion, ChangeWeights)
+		still := p.Change == ChangeNothing
+		c.require(still || p.Every > 0, path+".every", "want a duration over 0, such as 500ms")
+		c.require(!still || p.Every == 0 && p.AimP99 == 0, path, "every and aim_p99 are for phases that change something")
+		c.require(p.AimP99 >= 0, path+".aim_p99", "is negative")
+	}
+}
+
+func (c *checker) wire(path, protocol, transport string) {
+	c.oneOf(path+".protocol", protocol, "json", "binary")
+	c.oneOf(path+".transport", transport, "tcp", "unix")
+}
+
+func (c *checker) throughput(o *Throughput) {
+	c.require(len(o.Models) > 0, "throughput.models", "is empty")
+	models := map[string]bool{}
+	for i, m := range o.Models {
+		path := fmt.Sprintf("throughput.models[%d]", i)
+		c.require(m.Model != "" && m.Version != "", path, "want a model and a version")
+		c.require(!models[m.Model], path, "model %q is there twice", m.Model)
+		models[m.Model] = true
+	}
+	c.require(o.Connections >= 1, "throughput.connections", "%d: want 1 or more", o.Connections)
+	c.require(len(o.Contenders) > 0, "throughput.contenders", "is empty")
+	declared := map[string]bool{}
+	for i, one := range o.Contenders {
+		path := fmt.Sprintf("throughput.contenders[%d]", i)
+		c.name(path+".name", one.Name)
+		c.require(!declared[one.Name], path+".name", "%q is there twice", one.Name)
+		declared[one.Name] = true
+		c.contender(path, one)
+	}
+	for i, r := range o.Ratios {
+		path := fmt.Sprintf("throughput.ratios[%d]", i)
+		c.require(declared[r.Of], path+".of", "%q is not a contender", r.Of)
+		c.require(declared[r.To], path+".to", "%q is not a contender", r.To)
+		c.require(r.Of != r.To, path, "compares %q with itself", r.Of)
+	}
+}
+
+func (c *checker) contender(path string, one Contender) {
+	switch one.Kind {
+	case KindGateway, KindEcho:
+		c.wire(path, one.Protocol, one.Transport)
+		c.require(one.Streams == 0, path+".streams", "is for kind runtime")
+	case KindRuntime:
+		c.require(one.Streams >= 1, path+".streams", "%d: want 1 or more", one.Streams)
+		c.require(one.Protocol == "" && one.Transport == "", path, "protocol and transport are for kinds gateway and echo")
+	default:
+		c.oneOf(path+".kind", one.Kind, KindGateway, KindEcho, KindRuntime)
+	}
+}

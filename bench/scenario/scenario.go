@@ -1,0 +1,113 @@
+// Package scenario reads the files that say what is measured, so that a new
+// measurement on the same parts is a new file and no new code.
+//
+// It promises to refuse what it does not know: an unknown field, a missing
+// value, a contender that nobody declared. Every problem of a file is reported
+// at once, each with its path. It never measures anything.
+//
+//	s, err := scenario.Parse(text)
+package scenario
+
+import "time"
+
+// Scenario is one measurement. Exactly one of Changes and Throughput is set.
+type Scenario struct {
+	Name  string `yaml:"name"`
+	Title string `yaml:"title"`
+	// Rounds is how often everything is measured, in turn; Round is how long
+	// each measurement of a round takes, Warmup how long it is warmed up.
+	Rounds int      `yaml:"rounds"`
+	Round  Duration `yaml:"round"`
+	Warmup Duration `yaml:"warmup"`
+
+	Changes    *Changes    `yaml:"changes"`
+	Throughput *Throughput `yaml:"throughput"`
+}
+
+// Changes is latency under open-loop load while the configuration changes.
+type Changes struct {
+	Model string `yaml:"model"`
+	// Versions are the two that take turns.
+	Versions  []string `yaml:"versions"`
+	Protocol  string   `yaml:"protocol"`
+	Transport string   `yaml:"transport"`
+	// Connections bounds the requests under way; CapacityConnections is how
+	// many measure the capacity, of which Load is the part that is offered.
+	Connections         int     `yaml:"connections"`
+	CapacityConnections int     `yaml:"capacity_connections"`
+	Load                float64 `yaml:"load"`
+	Arrivals            string  `yaml:"arrivals"`
+	Phases              []Phase `yaml:"phases"`
+}
+
+// What a phase changes.
+const (
+	ChangeNothing = "nothing" // each version alone for an equal part of the time
+	ChangeVersion = "version" // the other version is loaded and takes all, the first goes
+	ChangeWeights = "weights" // both stay loaded, the split moves
+)
+
+// Phase is one kind of time in a round. The first phase of a scenario changes
+// nothing: the others are compared with it.
+type Phase struct {
+	Name   string `yaml:"name"`
+	Change string `yaml:"change"`
+	// Every is how far changes are apart, at least: none begins before the
+	// last is in force.
+	Every Duration `yaml:"every"`
+	// AimP99 is what the 99th percentile of the time from a write to the
+	// first answer under it should stay below; 0 for no aim.
+	AimP99 Duration `yaml:"aim_p99"`
+}
+
+// Throughput is contenders that answer the same requests as fast as they can.
+type Throughput struct {
+	Models []Model `yaml:"models"`
+	// Connections is how many requests are always under way.
+	Connections int         `yaml:"connections"`
+	Contenders  []Contender `yaml:"contenders"`
+	Ratios      []Ratio     `yaml:"ratios"`
+}
+
+// Model is a version of an example model, whose golden requests are sent.
+type Model struct {
+	Model   string `yaml:"model"`
+	Version string `yaml:"version"`
+}
+
+// Kinds of contenders.
+const (
+	KindGateway = "gateway" // the gateway itself
+	KindEcho    = "echo"    // an HTTP server that answers the gateway's recorded bytes
+	KindRuntime = "runtime" // ONNX Runtime in a loop in this process
+)
+
+// Contender is one way of answering.
+type Contender struct {
+	Name string `yaml:"name"`
+	Kind string `yaml:"kind"`
+	// Protocol and Transport are those of a gateway or an echo, Streams the
+	// number of loops of a runtime.
+	Protocol  string `yaml:"protocol"`
+	Transport string `yaml:"transport"`
+	Streams   int    `yaml:"streams"`
+}
+
+// Ratio compares one contender with another, round by round.
+type Ratio struct {
+	Of string `yaml:"of"`
+	To string `yaml:"to"`
+}
+
+// Duration is written as Go writes it: 500ms, 10s.
+type Duration time.Duration
+
+// UnmarshalText reads a duration and refuses a bare number.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = Duration(parsed)
+	return err
+}
+
+// String writes a duration as it is read.
+func (d Duration) String() string { return time.Duration(d).String() }
