@@ -41,13 +41,14 @@ onnxruntime:
 
 .PHONY: test
 test: build check parts ## Run everything: Go tests with real parts, Python pipelines, real clients
-	@echo '== go test' && go test -timeout 20m ./...
-	@echo '== race detector' && $(MAKE) race
-	@echo '== pipelines' && $(MAKE) -C deploy/pipelines test
+	@echo '== Go' && go test -timeout 20m ./...
+	@echo '== Go, race detector' && $(MAKE) race
+	@echo '== public clients' && $(MAKE) -C deploy/clients check test
+	@echo '== pipelines of the example models' && $(MAKE) -C deploy/pipelines test
 
 .PHONY: race
-race: parts ## Run the Go tests of everything concurrent under the race detector
-	@go test -race -timeout 20m -short ./runtime/... ./loader/... ./gateway/... ./configs/...
+race: parts ## Run the Go tests of all packages that have goroutines under the race detector
+	@go test -race -timeout 20m ./runtime/... ./loader/... ./gateway/... ./configs/... ./bench/...
 
 .PHONY: check
 check: $(STATICCHECK) ## gofmt, vet, staticcheck, import table, schema and documents fresh
