@@ -142,19 +142,16 @@ func (r *reconciler) enforce(m *modelState, a *accepted, weights map[string]floa
 	}
 }
 
-// wantedSet is every version that the loader must have for this model: those
-// of the wanted document and those that still answer.
+// wantedSet adds every version that the loader must have for this model's
+// documents. What the table points at is wanted besides.
 func (r *reconciler) wantedSet(m *modelState, set map[loader.Wanted]struct{}) {
-	for _, a := range []*accepted{m.wanted, m.inForce, m.lastGood} {
-		if a == nil || (a == m.inForce && a != m.wanted) {
+	for _, a := range []*accepted{m.wanted, m.lastGood} {
+		if a == nil {
 			continue
 		}
 		for version := range a.doc.Versions {
 			set[r.wantedVersion(m, a, version)] = struct{}{}
 		}
-	}
-	for _, w := range m.routed {
-		set[w] = struct{}{}
 	}
 }
 

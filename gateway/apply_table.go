@@ -46,6 +46,7 @@ func (r *reconciler) publish(now time.Time) {
 		models: make(map[string]*modelRoute, len(r.models)), access: r.settings.access, ids: r.settings.ids,
 		maxBody: int64(limits.MaxBody), maxInFlight: int64(limits.MaxInFlight), ready: r.ready, why: r.why,
 	}
+	r.tabled = map[loader.Wanted]struct{}{}
 	for name, m := range r.models {
 		route, err := r.route(m)
 		if err != nil {
@@ -110,6 +111,7 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 
 // versionRoute is one version as the data path sees it.
 func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versionRoute {
+	r.tabled[w] = struct{}{}
 	res, st := r.loader.Lookup(w)
 	rt := doc.RuntimeOf(w.Version, r.opts.Runtime)
 	v := &versionRoute{

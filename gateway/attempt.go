@@ -75,10 +75,10 @@ func (c *call) decode(v *versionRoute) (*oip.InferRequest, error) {
 		return &c.predict.InferRequest, oip.DecodePredict(&c.predict, v.runner.Signature(), c.body.content, v.limits, c)
 	}
 	headerLength := -1
-	if header := c.ctx.Request.Header.Peek("Inference-Header-Content-Length"); len(header) > 0 {
-		length, err := parseDecimal(header)
+	if headers := c.ctx.Request.Header.PeekAll("Inference-Header-Content-Length"); len(headers) > 0 { // an empty one too
+		length, err := parseDecimal(headers[0])
 		if err != nil {
-			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(header)}
+			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(headers[0])}
 		}
 		headerLength = int(length)
 	}

@@ -92,6 +92,20 @@ func TestARestartRecordsNothingAgain(t *testing.T) {
 	}
 }
 
+func TestWhatWasWrittenWhileTheGatewayWasDownIsRecordedWithWhatItReplaced(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100")
+	before := configs.EntryDigest(b.store.items["models/mozart"].Value)
+	b.read()
+	b.write()
+	b.document("mozart", "1:a 2:b", "2=100")
+	b.start()
+	b.read()
+	if got := b.records("mozart"); len(got) != 2 || got[1].BeforeDigest != before {
+		t.Errorf("records %+v", got)
+	}
+}
+
 func TestACopyOnDiskIsNoWrite(t *testing.T) {
 	b := newBench(t)
 	b.document("mozart", "1:a", "1=100")
@@ -133,6 +147,7 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 		a.document("mozart", configs.Entry{}, configs.Entry{Index: 1, Value: []byte("{}")}, nil)
 		a.document("haydn", configs.Entry{}, configs.Entry{Index: 2, Value: []byte("{}")}, nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if len(store.writes) != 0 || log.Len() > 0 {
 			t.Errorf("written %q, said %s", store.writes, log.String())
 		}
@@ -150,6 +165,7 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 		store.mu.Unlock()
 		a.document("bach", configs.Entry{}, configs.Entry{Index: 3}, nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if strings.Count(log.String(), "cannot write") != 1 {
 			t.Errorf("said %s", log.String())
 		}

@@ -68,7 +68,7 @@ func (r *reconciler) noteBack(m *modelState) {
 	if !m.missingSince.IsZero() {
 		r.log.Info("document is back: deletion cancelled", "model", m.name)
 	}
-	m.absent, m.missingSince, m.named, m.guarded = false, time.Time{}, false, false
+	m.absent, m.missingSince, m.named = false, time.Time{}, false
 }
 
 // removeDeleted lets models go whose keys are missing for long enough.

@@ -44,7 +44,9 @@ type Options struct {
 	// MaxTensorBytes bounds one input tensor of a request.
 	MaxTensorBytes int64
 	Log            *slog.Logger
-	Registry       prometheus.Registerer
+	// Metrics are the gateway's own, made by NewMetrics; whoever else writes to
+	// the configuration's store counts there too.
+	Metrics *Metrics
 	// Now is the clock; default time.Now.
 	Now func() time.Time
 }
@@ -64,7 +66,7 @@ func New(opts Options) (*Gateway, error) {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	g := &Gateway{opts: opts, router: newRouter(), metrics: NewMetrics(opts.Registry)}
+	g := &Gateway{opts: opts, router: newRouter(), metrics: opts.Metrics}
 	loading := opts.Loader
 	loading.OnChange = func() { g.reconciler.loaderChanged() }
 	g.manager = loader.New(loading)
@@ -117,7 +119,9 @@ func (g *Gateway) Status() configs.GatewayStatus { return *g.reconciler.status.n
 // DataServer returns a server of the data API. It answers from the table in
 // force, so it may serve before Run was called.
 func (g *Gateway) DataServer(opts DataOptions) *DataServer {
-	return newDataServer(g.router, g.metrics, opts)
+	s := newDataServer(g.router, g.metrics, opts)
+	s.drained = g.reconciler.drain
+	return s
 }
 
 // MetricsServer returns the server of metrics at path, and of liveness and

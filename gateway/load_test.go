@@ -31,7 +31,7 @@ func (g *testGateway) background(path string, headers ...string) <-chan answer {
 func TestAFullQueueShedsAndIsNotTheModelsFailure(t *testing.T) {
 	g := newTestGateway(t)
 	slow := doubler()
-	waiting, release := blocking(slow)
+	waiting, release := blocking(t, slow)
 	g.put(g.model("mozart", version{name: "1", weight: 1, model: slow, queue: 1}))
 	first, second := g.background(infer), g.background(infer)
 	eventually(t, "both permits are taken", func() bool { return waiting.Load() == 2 })
@@ -61,7 +61,7 @@ func TestAFullQueueShedsAndIsNotTheModelsFailure(t *testing.T) {
 func TestNoMoreRequestsAreInFlightThanMayBe(t *testing.T) {
 	g := newTestGateway(t)
 	slow := doubler()
-	waiting, release := blocking(slow)
+	waiting, release := blocking(t, slow)
 	table := g.put(g.model("mozart", version{name: "1", weight: 1, model: slow}))
 	narrow := *table
 	narrow.maxInFlight = 1
@@ -81,7 +81,7 @@ func TestNoMoreRequestsAreInFlightThanMayBe(t *testing.T) {
 func TestADeadlineCanOnlyBeShortened(t *testing.T) {
 	g := newTestGateway(t)
 	slow := doubler()
-	waiting, release := blocking(slow)
+	waiting, release := blocking(t, slow)
 	route := g.model("mozart", version{name: "1", weight: 1, model: slow})
 	g.put(route)
 	running := []<-chan answer{g.background(infer), g.background(infer)}

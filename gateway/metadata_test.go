@@ -52,6 +52,9 @@ func TestReadOnlyRoutesAnswerWhatIsInForce(t *testing.T) {
 			`{"name":"mozart","version":"2","state":"UNAVAILABLE","reason":"failed"},{"name":"mozart","version":"3","state":"LOADING","reason":"warming"},` +
 			`{"name":"waiting","version":"1","state":"LOADING","reason":"fetching"}]`},
 		{"POST", "/v2/repository/index", `{"ready":true}`, 200, `[{"name":"mozart","version":"1","state":"READY","reason":""}]`},
+		{"POST", "/v2/repository/index", `{"ready":null}`, 200, `[{"name":"mozart","version":"1","state":"READY","reason":""},` +
+			`{"name":"mozart","version":"2","state":"UNAVAILABLE","reason":"failed"},{"name":"mozart","version":"3","state":"LOADING","reason":"warming"},` +
+			`{"name":"waiting","version":"1","state":"LOADING","reason":"fetching"}]`},
 		{"POST", "/v2/repository/index", `{"ready":`, 400, `{"error":"malformed JSON at byte 9"}`},
 		{"POST", "/v2/repository/index", `[]`, 400, `{"error":"malformed request: the body is not the JSON object that is wanted"}`},
 		{"POST", "/v2/repository/models/mozart/load", "", 403, `{"error":"models are not loaded or unloaded by request: they follow the configuration, which lives in documents in a test"}`},
@@ -59,6 +62,7 @@ func TestReadOnlyRoutesAnswerWhatIsInForce(t *testing.T) {
 		{"POST", "/v2/models/mozart/feedback", `{}`, 501, `{"error":"feedback is not offered yet"}`},
 		{"POST", "/v2/models/haydn/feedback", `{}`, 404, `{"error":"unknown model \"haydn\""}`},
 		{"GET", "/", "", 404, `{"error":"no such route"}`},
+		{"POST", "/v1/models/mozart:explain", "{}", 404, `{"error":"no such route"}`},
 		{"GET", "/metrics", "", 404, `{"error":"no such route"}`},
 		{"GET", "/debug/pprof/", "", 404, `{"error":"no such route"}`},
 		{"GET", "/v2/", "", 404, `{"error":"no such route"}`},

@@ -147,6 +147,47 @@ func TestRequestsAreCountedUnderWhatAnswered(t *testing.T) {
 	}
 }
 
+func TestClientsCannotMakeSeries(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	count := func() int {
+		families, err := g.registry.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, f := range families {
+			n += len(f.Metric)
+		}
+		return n
+	}
+	invent := func(name string) {
+		g.send("POST", "/v2/models/"+name+"/infer", rowsOf(1))
+		g.send("POST", "/v2/models/mozart/versions/"+name+"/infer", rowsOf(1))
+		g.send("GET", "/v2/models/mozart/versions/"+name, "")
+		g.send("GET", "/v2/models/mozart/"+name, "")
+		g.send("POST", "/v1/models/"+name+":predict", rowsOf(1))
+		g.send("POST", "/v2/models/"+name+"/feedback", "{}")
+		g.send("GET", "/"+name, "")
+		g.send("POST", infer, rowsOf(1), "X-Request-Id: "+name, "X-User-Id: "+name, "Authorization: Bearer "+name)
+		g.exchange("INVENT" + name + " " + infer + " HTTP/1.1\r\nHost: " + name + "\r\nConnection: close\r\n\r\n")
+	}
+	invent("first")
+	before := count()
+	for i := range 20 {
+		invent(fmt.Sprintf("name%d", i))
+	}
+	if after := count(); after != before {
+		t.Errorf("%d series became %d", before, after)
+	}
+	for _, line := range g.series("segue_requests_total", "segue_request_bytes_total") {
+		if strings.Contains(line, "name") || !strings.Contains(line, `model="mozart"`) && !strings.Contains(line, `model="unknown"`) ||
+			strings.Contains(line, `model="unknown"`) && !strings.Contains(line, `version=""`) {
+			t.Error(line)
+		}
+	}
+}
+
 func TestAVersionsSeriesCanBeForgotten(t *testing.T) {
 	g := newTestGateway(t)
 	g.fill()

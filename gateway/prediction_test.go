@@ -74,6 +74,7 @@ func TestEveryRefusalOfAPredictionSaysWhatWasWrong(t *testing.T) {
 		{"missing input", infer, `{"inputs":[]}`, "", 400, `input "x" is missing`},
 		{"too many rows", infer, rowsOf(5), "", 400, `input "x": shape [5,3] has 5 rows, over the limit of 4`},
 		{"header length", infer, rowsOf(1), "Inference-Header-Content-Length: x", 400, `Inference-Header-Content-Length must be a number of bytes, not "x"`},
+		{"empty header length", infer, rowsOf(1), "Inference-Header-Content-Length: ", 400, `Inference-Header-Content-Length must be a number of bytes, not ""`},
 		{"header length too long", infer, `{}`, "Inference-Header-Content-Length: 3", 400, "Inference-Header-Content-Length is 3, but the body has 2 bytes"},
 		{"header length far too long", infer, `{}`, "Inference-Header-Content-Length: 99999999999999999999999", 400, "Inference-Header-Content-Length is 9223372036854775807, but the body has 2 bytes"},
 		{"timeout", infer, rowsOf(1), "X-Request-Timeout-Ms: soon", 400, `X-Request-Timeout-Ms must be a positive number of milliseconds, not "soon"`},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
@@ -49,8 +50,12 @@ type reconciler struct {
 	seen     bool
 	ready    bool
 	why      string
+	// draining reports that the data server lets go of its clients.
+	draining atomic.Bool
 	// blocked reports that the guard against mass deletion keeps models.
 	blocked bool
+	// tabled are the versions that the table in force points at.
+	tabled map[loader.Wanted]struct{}
 	// shown are the versions that have series, leaving those that have been
 	// out of use since a time and will lose theirs.
 	shown   map[versionName]struct{}
@@ -100,6 +105,12 @@ func (r *reconciler) loaderChanged() {
 	}
 }
 
+// drain makes the status say that the gateway is not ready. It never blocks.
+func (r *reconciler) drain() {
+	r.draining.Store(true)
+	r.loaderChanged()
+}
+
 // run works until ctx ends.
 func (r *reconciler) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -120,7 +131,8 @@ func (r *reconciler) run(ctx context.Context) error {
 
 // pass brings the table up to date with documents, loader and clock, and
 // returns when to look again. The loader is asked twice: first for all that is
-// wanted and still in use, and for less only when the new table is in force.
+// wanted or that the old table points at, and then, with the new table in
+// force, for what is left.
 func (r *reconciler) pass(now time.Time) (next time.Time) {
 	next = now.Add(idlePass)
 	sooner := func(t time.Time) {
@@ -134,7 +146,7 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 	}
 	sooner(r.removeDeleted(now))
 	sooner(r.endOverrides(now))
-	sooner(r.settings.rereadKey(now, r.log))
+	sooner(r.rereadKey(now))
 	r.judgeReadiness(now)
 	r.publish(now)
 	r.askLoader()
@@ -178,6 +190,7 @@ func (r *reconciler) force(m *modelState, a *accepted, weights map[string]float6
 // askLoader states the full set of versions to have.
 func (r *reconciler) askLoader() {
 	set := map[loader.Wanted]struct{}{}
+	maps.Copy(set, r.tabled)
 	for _, m := range r.models {
 		r.wantedSet(m, set)
 	}

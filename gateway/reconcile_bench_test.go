@@ -247,7 +247,7 @@ func (b *bench) start() {
 	opts := Options{
 		Source: stillSource{}, Store: b.store, SourceID: "test", StateDir: b.dir, Instance: "gw", Version: "1.2.3",
 		ModelVersion: configs.LatestVersion, MaxTensorBytes: 1 << 20, Log: slog.New(slog.NewTextHandler(b.log, nil)),
-		Registry: b.registry, Now: func() time.Time { return b.now },
+		Now: func() time.Time { return b.now },
 	}
 	rt := newRouter()
 	b.loader.router, b.loader.wanted = rt, nil
@@ -281,12 +281,16 @@ func (stillSource) State() configs.SourceState                              { re
 
 // set writes a key as somebody by hand, remove deletes it.
 func (b *bench) set(key, value string) uint64 {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
 	b.store.index++
 	b.store.items[key] = configs.Item{Key: key, Value: []byte(value), Index: b.store.index}
 	return b.store.index
 }
 
 func (b *bench) remove(keys ...string) {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
 	for _, key := range keys {
 		b.store.index++
 		delete(b.store.items, key)
@@ -344,6 +348,8 @@ func (b *bench) deleteByName(models ...string) {
 
 // snapshot is what the store holds now.
 func (b *bench) snapshot() configs.Snapshot {
+	b.store.mu.Lock()
+	defer b.store.mu.Unlock()
 	s := configs.Snapshot{Index: b.store.index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, FromLastGood: b.away}
 	for key, item := range b.store.items {
 		kind, name, _ := strings.Cut(key, "/")

@@ -163,6 +163,12 @@ func TestTheWordThatAModelWasDeletedByNameReachesWhoWasAwayAndEndsWithItsReturn(
 		}
 	}
 	b.document("bach", "1:a", "1=100")
+	b.partial = true
+	b.read()
+	if b.store.items["overrides/bach"].Index == 0 {
+		t.Error("an answer that may not be whole ended the word")
+	}
+	b.partial = false
 	b.read()
 	if b.store.items["overrides/bach"].Index != 0 {
 		t.Error("the override of a model that is back stays")
@@ -178,6 +184,19 @@ func TestTheWordThatAModelWasDeletedByNameReachesWhoWasAwayAndEndsWithItsReturn(
 	if b.store.items["overrides/haydn"].Index != 0 {
 		t.Error("the override of a deleted model stays for ever")
 	}
+}
+
+func TestANameIsGoodForOneDeletion(t *testing.T) {
+	b := three(t)
+	text := string(b.store.items["models/bach"].Value)
+	b.deleteByName("bach")
+	b.read()
+	b.set("models/bach", text)
+	b.read()
+	b.remove("models/bach", "models/haydn")
+	b.read()
+	b.after(time.Hour)
+	b.wantsServed("bach haydn mozart")
 }
 
 func TestAGraceOfZeroSwitchesBothGuardsOff(t *testing.T) {

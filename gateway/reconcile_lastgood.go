@@ -116,9 +116,12 @@ func (r *reconciler) seed() error {
 	if err != nil || !ok {
 		return err
 	}
-	r.kept = s
 	if s.Settings != nil {
 		r.readSettings(*s.Settings)
+		if awaits := r.settings.awaitsKey; awaits != nil {
+			// They were in force before, and all but the key can be again.
+			r.settings.inForce, r.settings.entry = awaits, *s.Settings
+		}
 	}
 	r.readOverrides(s)
 	var errs []error

@@ -112,6 +112,9 @@ func TestAHoldWorksOnTheDocumentInForceWhileTheNewestLacksItsVersion(t *testing.
 	hold := b.held("mozart", "2=100", time.Hour)
 	b.read()
 	b.wants("mozart", "%d 1=0a 2=100b", hold)
+	if got := b.status("mozart").Waiting; !strings.HasPrefix(got, "version 3 is fetching; the hold by ada does not apply") {
+		t.Errorf("waits for %q", got)
+	}
 	b.becomes(loader.StateReady, "c")
 	b.wants("mozart", "%d 3=100c", b.store.items["models/mozart"].Index)
 	b.waitsFor("mozart", "the hold by ada does not apply")
@@ -124,6 +127,20 @@ func TestAHoldWorksOnTheDocumentInForceWhileTheNewestLacksItsVersion(t *testing.
 	b.document("mozart", "2:b 3:c", "3=100")
 	b.read()
 	b.wants("mozart", "%d 2=100b 3=0c", b.store.items["models/mozart"].Index)
+}
+
+func TestStatusNamesWhatTheNewestDocumentWaitsForFirst(t *testing.T) {
+	b := newBench(t)
+	b.loader.state["b"], b.loader.state["c"] = loader.StateFailed, loader.StateFailed
+	first := b.document("mozart", "1:a 2:b", "1=100")
+	b.read()
+	b.held("mozart", "2=100", time.Hour) // which the document in force cannot follow
+	b.document("mozart", "3:c", "3=100")
+	b.read()
+	b.wants("mozart", "%d 1=100a 2=0-", first)
+	if got := b.status("mozart").Waiting; !strings.HasPrefix(got, "version 3 is failed") {
+		t.Errorf("waits for %q", got)
+	}
 }
 
 func TestAHoldOnAVersionThatIsNotReadyWaits(t *testing.T) {

@@ -38,6 +38,9 @@ func TestReadyIsOnceEveryModelWasTried(t *testing.T) {
 	b.partial = true
 	b.read()
 	b.wantsReady("")
+	b.set("settings", `{"schema": 1, "ready_requires": ["nobody"]}`)
+	b.read()
+	b.wantsReady("")
 }
 
 func TestAVersionThatIsTriedAgainWasTried(t *testing.T) {

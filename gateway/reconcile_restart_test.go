@@ -3,6 +3,7 @@ package gateway
 import (
 	"log/slog"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -38,9 +39,12 @@ func TestARestartServesWhatWasInForce(t *testing.T) {
 			if !b.r.ready {
 				t.Errorf("not ready: %s", b.r.why)
 			}
-			next := b.document("mozart", "1:a 2:b", "1=50 2=50")
+			next := b.document("mozart", "1:a 3:c", "1=50 3=50")
 			b.read()
-			b.wants("mozart", "%d 1=50a 2=50b", next)
+			b.wants("mozart", "%d 1=50a 3=50c", next)
+			if len(b.loader.wanted) != 2 {
+				t.Errorf("the loader is still asked for %v", b.loader.wanted)
+			}
 		})
 	}
 }
@@ -80,7 +84,7 @@ func TestTheIndexInForceSurvivesARestart(t *testing.T) {
 	b.restart()
 	b.pass()
 	b.wants("mozart", "%d 1=100a", moved)
-	b.wantsMetric("14", "segue_config_index", "model=mozart")
+	b.wantsMetric(strconv.FormatUint(moved, 10), "segue_config_index", "model=mozart")
 }
 
 func TestAServedDigestHoldsOverARestart(t *testing.T) {
@@ -107,6 +111,28 @@ func TestKeysHoldFromTheFirstMomentAfterARestart(t *testing.T) {
 	b.restart()
 	if b.r.router.load().access.open {
 		t.Error("the data API is open until the source is heard")
+	}
+}
+
+func TestALostFeedbackKeyTakesNoSettingsAway(t *testing.T) {
+	b, file := newBench(t), newKeyFile(t)
+	file.write("0123456789abcdef")
+	b.set("settings", file.settings(`, "freeze": true, "ready_requires": ["mozart"]`))
+	first := b.document("mozart", "1:a", "1=100")
+	b.read()
+	if err := os.Remove(file.path); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		b.restart()
+		b.document("mozart", "1:a 2:b", "2=100")
+		b.read()
+		b.wants("mozart", "%d 1=100a", first) // frozen as before
+	}
+	file.write("0123456789abcdef")
+	b.after(feedbackKeyEvery)
+	if b.r.router.load().ids == nil || len(b.r.settings.problems) > 0 {
+		t.Errorf("the key is back, and: %q", b.r.settings.problems)
 	}
 }
 

@@ -3,9 +3,7 @@ package gateway
 import (
 	"bytes"
 	"errors"
-	"log/slog"
 	"slices"
-	"time"
 
 	"github.com/segue-serving/segue/configs"
 )
@@ -26,11 +24,11 @@ type settingsState struct {
 	// ids makes prediction ids with feedbackKey; nil where there is none.
 	ids         *idMaker
 	feedbackKey []byte
-	keyProblem  string
+	// keyProblem is why the key in force cannot be read again; awaitsKey are
+	// settings that were refused only because theirs cannot be read.
+	keyProblem string
+	awaitsKey  *configs.Settings
 }
-
-// feedbackKeyEvery is how often the file of the feedback key is read again.
-const feedbackKeyEvery = time.Minute
 
 // readSettings takes the gateway's settings if they are new and good. Where
 // there are no good ones yet and the bad ones may hold keys, nothing is open:
@@ -42,15 +40,36 @@ func (r *reconciler) readSettings(e configs.Entry) {
 		return
 	}
 	s.newest = e
+	r.trySettings()
+	if r.seen && !r.snapshot.FromLastGood {
+		r.audit.document(configs.AuditSettings, before, e, s.problems)
+	}
+}
+
+// trySettings puts the newest settings into force if they are good.
+func (r *reconciler) trySettings() {
+	s := &r.settings
+	e := s.newest
 	settings, warnings, compiled, err := parseSettings(e)
+	var key []byte
+	s.awaitsKey = nil
+	if err == nil {
+		if key, err = feedbackKeyOf(settings, e.Where); err != nil {
+			s.awaitsKey = settings
+		}
+	}
 	problems := problemLines(err)
 	switch {
 	case err == nil:
 		s.inForce, s.entry, s.access = settings, e, compiled
+		s.useKey(key)
 		for _, w := range warnings {
 			r.log.Warn("settings", "where", e.Where, "warning", w.String())
 		}
 		r.log.Info("settings in force", "index", e.Index, "freeze", settings.Freeze, "keys", len(settings.Keys))
+	case s.inForce == nil && s.awaitsKey != nil:
+		s.access = compiled
+		r.log.Error("settings refused, and there are none from before: only their keys count", "where", e.Where, "problems", problems)
 	case s.inForce == nil && (e.Problem != "" || bytes.Contains(e.Value, []byte("keys"))):
 		s.access = &access{}
 		r.log.Error("settings refused, and there are none from before: without knowing the keys the data API stays closed", "where", e.Where, "problems", problems)
@@ -61,9 +80,6 @@ func (r *reconciler) readSettings(e configs.Entry) {
 		r.metrics.configRejected("", rejectedReason(err))
 	}
 	s.problems = problems
-	if r.seen && !r.snapshot.FromLastGood {
-		r.audit.document(configs.AuditSettings, before, e, problems)
-	}
 }
 
 func parseSettings(e configs.Entry) (*configs.Settings, []configs.Warning, *access, error) {
@@ -76,25 +92,4 @@ func parseSettings(e configs.Entry) (*configs.Settings, []configs.Warning, *acce
 	}
 	compiled, err := newAccess(settings)
 	return settings, warnings, compiled, err
-}
-
-// rereadKey follows the file of the feedback key and returns when to look
-// again. A key that cannot be read changes nothing.
-func (s *settingsState) rereadKey(now time.Time, log *slog.Logger) (next time.Time) {
-	if s.inForce == nil || s.inForce.FeedbackKeyFile == "" {
-		s.ids, s.feedbackKey, s.keyProblem = nil, nil, ""
-		return time.Time{}
-	}
-	next = now.Add(feedbackKeyEvery)
-	key, err := readFeedbackKey(s.inForce.FeedbackKeyFile)
-	switch {
-	case err != nil && err.Error() != s.keyProblem:
-		s.keyProblem = err.Error()
-		log.Error("settings.feedback_key_file: prediction ids are made as before", "error", err)
-	case err == nil && !bytes.Equal(key, s.feedbackKey):
-		s.ids, s.feedbackKey, s.keyProblem = newIDMaker(key), key, ""
-	case err == nil:
-		s.keyProblem = ""
-	}
-	return next
 }

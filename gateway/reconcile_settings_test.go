@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ const withKey = `{"schema": 1, "keys": [{"name": "ci", "sha256": "2bb80d537b1da3
 func TestBadOrMissingSettingsLeaveTheLastGoodOnesAndTheirKeys(t *testing.T) {
 	for name, change := range map[string]func(b *bench){
 		"bad":     func(b *bench) { b.set("settings", `{"schema": 7, "colour": 1}`) },
+		"slip":    func(b *bench) { b.set("settings", strings.Replace(withKey, "sha256", "sha265", 1)) },
 		"missing": func(b *bench) { b.remove("settings") },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -29,7 +28,7 @@ func TestBadOrMissingSettingsLeaveTheLastGoodOnesAndTheirKeys(t *testing.T) {
 				t.Errorf("table %+v, grace %v", table, b.r.settings.inForce.Grace())
 			}
 			b.wants("mozart", "%d 1=100a", b.store.items["models/mozart"].Index)
-			if want := map[string]string{"bad": "1", "missing": ""}[name]; b.metric("segue_config_rejected_total", "reason=invalid") != want {
+			if want := map[string]string{"bad": "1", "slip": "1", "missing": ""}[name]; b.metric("segue_config_rejected_total", "reason=invalid") != want {
 				t.Errorf("rejected %s times, want %s", b.metric("segue_config_rejected_total", "reason=invalid"), want)
 			}
 		})
@@ -84,47 +83,4 @@ func TestWithoutKnowingTheKeysNothingIsOpen(t *testing.T) {
 			t.Error("open")
 		}
 	})
-}
-
-func TestTheFeedbackKeyIsFollowedAndItsLossChangesNothing(t *testing.T) {
-	b := newBench(t)
-	path := filepath.Join(t.TempDir(), "key")
-	write := func(key string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(key), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b.set("settings", `{"schema": 1, "feedback_key_file": "`+path+`"}`)
-	b.read()
-	if b.r.router.load().ids != nil || !strings.Contains(b.log.String(), "feedback_key_file") {
-		t.Error("a key that is not there was read, or is not missed")
-	}
-	write("0123456789abcdef")
-	b.after(feedbackKeyEvery)
-	first := b.r.router.load().ids
-	if first == nil {
-		t.Fatal("the key is not read")
-	}
-	if b.after(feedbackKeyEvery); b.r.router.load().ids != first {
-		t.Error("a key that did not change made another maker, which counts anew")
-	}
-	write("fedcba9876543210")
-	b.after(feedbackKeyEvery)
-	second := b.r.router.load().ids
-	if second == first {
-		t.Error("the new key is not read")
-	}
-	write("short")
-	if b.after(feedbackKeyEvery); b.r.router.load().ids != second {
-		t.Error("a bad key took the good one's place")
-	}
-	if !b.next.Equal(b.now.Add(feedbackKeyEvery)) {
-		t.Errorf("the next pass is at %v", b.next)
-	}
-	b.set("settings", minimalSettings)
-	b.read()
-	if b.r.router.load().ids != nil {
-		t.Error("without the setting the key is still used")
-	}
 }

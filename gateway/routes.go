@@ -185,7 +185,8 @@ func (r *route) parseModel(s [][]byte) {
 	}
 }
 
-// parseV1 reads models[/{model}[/versions/{version}][:predict]].
+// parseV1 reads models[/{model}[/versions/{version}][:predict]]. No name holds a
+// colon: what stands behind one is a verb, and predict is the only one.
 func (r *route) parseV1(s [][]byte) {
 	if len(s) == 0 || string(s[0]) != "models" {
 		return
@@ -203,6 +204,9 @@ func (r *route) parseV1(s [][]byte) {
 	found := endpointV1Status
 	if cut, ok := bytes.CutSuffix(name, []byte(":predict")); ok && len(cut) > 0 {
 		name, found = cut, endpointV1Predict
+	}
+	if bytes.IndexByte(name, ':') >= 0 {
+		return
 	}
 	r.endpoint, r.model = found, s[1]
 	if len(s) == 4 {

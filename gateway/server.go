@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -86,6 +88,8 @@ type DataServer struct {
 
 	inFlight atomic.Int64
 	draining atomic.Bool
+	// drained is told when draining begins, once.
+	drained  func()
 	ids      *idMaker
 	requests requestIDs
 	codec    codec
@@ -97,13 +101,13 @@ type DataServer struct {
 }
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
-	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), mishaps: rate.NewLimiter(1, 10)}
+	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
 	s.calls.New = func() any { return &call{server: s, stripe: uint8(s.stripes.Add(1))} }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
 		Handler: s.handle, ErrorHandler: s.refuse, ConnState: connState,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-			return fasthttp.RequestConfig{ReadTimeout: bodyTime(timeouts.Read, h.ContentLength(), s.router.load().maxBody)}
+			return announce(h, timeouts.Read, s.router.load().maxBody)
 		},
 		ReadTimeout: timeouts.Read, WriteTimeout: timeouts.Write, IdleTimeout: timeouts.Idle,
 		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: maxConnections,
@@ -132,14 +136,39 @@ func (s *DataServer) state() servingState {
 	return state
 }
 
+// announce says how the body behind a head is to be read. The HTTP library
+// would wait for the first 8 KiB of it before it calls the handler: of one
+// within the limit it waits for a byte only, so that who is cut off hears how
+// far the body came, and for nothing of one over the limit, which is refused by
+// its length alone. To the library such a body comes in chunks, whose reading
+// is left to the handler; restoreLength undoes that.
+func announce(h *fasthttp.RequestHeader, usual time.Duration, limit int64) fasthttp.RequestConfig {
+	length := h.ContentLength()
+	if int64(length) > limit {
+		h.SetContentLength(-1)
+		h.Del("Expect") // nobody is asked to go on
+	}
+	return fasthttp.RequestConfig{ReadTimeout: bodyTime(usual, length, limit), MaxRequestBodySize: 1}
+}
+
+// restoreLength makes the length of a body that announce hid over any limit,
+// because the limit may have changed since. sized reports that the head has a
+// length, as no body in chunks does.
+func restoreLength(h *fasthttp.RequestHeader, sized bool) {
+	if sized && h.ContentLength() == -1 {
+		h.SetContentLength(math.MaxInt)
+	}
+}
+
 // bodyTime is how long a request with a body of this length may take, 0 for
-// the usual time. A length of -1 is one that nobody knows yet.
+// the usual time. A length of -1 is one that nobody knows yet; of a body over
+// the limit nothing is read.
 func bodyTime(usual time.Duration, length int, limit int64) time.Duration {
 	bytes := int64(length)
-	if bytes < 0 || bytes > limit {
+	if bytes == -1 {
 		bytes = limit
 	}
-	if length == -2 || bytes <= slowestBody {
+	if bytes <= slowestBody || bytes > limit {
 		return 0
 	}
 	return usual + time.Duration(bytes/slowestBody)*time.Second
@@ -167,7 +196,11 @@ func (s *DataServer) ready() (bool, string) {
 
 // NotReady makes the gateway say from now on that it is not ready. It goes on
 // answering, until whoever balances load has noticed.
-func (s *DataServer) NotReady() { s.draining.Store(true) }
+func (s *DataServer) NotReady() {
+	if !s.draining.Swap(true) {
+		s.drained()
+	}
+}
 
 // Drain shuts the server down: not ready at once, all listeners closed after
 // delay, and then every request that was begun is answered. It returns when
@@ -205,7 +238,9 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 			c.fail(http.StatusInternalServerError, "internal error")
 		}
 	}()
-	if problem, many := guard(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders()); problem != "" {
+	problem, many, sized := guard(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders())
+	restoreLength(&ctx.Request.Header, sized)
+	if problem != "" {
 		ctx.SetConnectionClose()
 		status := http.StatusBadRequest
 		if many {
@@ -250,6 +285,8 @@ func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
 		c.fail(http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request's line and header fields are over the limit of %d bytes", maxHead))
 	case isTimeout(err):
 		c.fail(http.StatusRequestTimeout, "the request did not arrive in time")
+	case err == io.ErrUnexpectedEOF: // a head's is wrapped; one byte of the body is all that the library waits for
+		c.failWith(c.body.ended(err, 1))
 	default:
 		c.fail(http.StatusBadRequest, "malformed HTTP request")
 	}

@@ -211,12 +211,16 @@ func wantJSON(t *testing.T, got string, want any) {
 }
 
 // blocking makes a model wait in its run until release is closed, and counts
-// those that wait.
-func blocking(m *runtimetest.Fake) (waiting *atomic.Int64, release chan struct{}) {
+// those that wait. A test that fails before it closes release ends the wait as
+// well: its version could not be unloaded otherwise, and the test never end.
+func blocking(t testing.TB, m *runtimetest.Fake) (waiting *atomic.Int64, release chan struct{}) {
 	waiting, release = &atomic.Int64{}, make(chan struct{})
 	m.Before = func(context.Context) error {
 		waiting.Add(1)
-		<-release
+		select {
+		case <-release:
+		case <-t.Context().Done():
+		}
 		return nil
 	}
 	return waiting, release

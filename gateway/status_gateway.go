@@ -54,7 +54,7 @@ func statusEqual(a, b configs.GatewayStatus) bool {
 func (r *reconciler) gatewayStatus(now time.Time) configs.GatewayStatus {
 	source := r.opts.Source.State()
 	s := configs.GatewayStatus{
-		Instance: r.opts.Instance, Version: r.opts.Version, At: now.UTC(), Ready: r.ready,
+		Instance: r.opts.Instance, Version: r.opts.Version, At: now.UTC(), Ready: r.ready && !r.draining.Load(),
 		Config: configs.ConfigStatus{
 			Connected: source.Connected, FromLastGood: r.snapshot.FromLastGood, SentinelPresent: r.snapshot.Settings != nil,
 			Frozen: r.frozen(), Index: r.snapshot.Index,

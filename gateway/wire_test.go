@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	goruntime "runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -134,6 +135,109 @@ func TestLimitsOfSizeAreAnswered(t *testing.T) {
 	}
 }
 
+// answerOf is what comes back for raw bytes while the connection stays open.
+// It must come within a time that no other limit than that of the size meets.
+func (g *testGateway) answerOf(raw string) (status int, continued bool, body string) {
+	g.t.Helper()
+	nc, err := net.Dial("tcp", g.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(3 * time.Second))
+	if _, err := io.WriteString(nc, raw); err != nil {
+		g.t.Fatal(err)
+	}
+	reader := bufio.NewReader(nc)
+	response, err := http.ReadResponse(reader, nil)
+	if err == nil && response.StatusCode == http.StatusContinue {
+		continued = true
+		response, err = http.ReadResponse(reader, nil)
+	}
+	if err != nil {
+		g.t.Errorf("no answer to %.200q: %v", raw, err)
+		return 0, continued, ""
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		g.t.Error(err)
+	}
+	if !response.Close {
+		g.t.Error("the connection is kept, out of step")
+	}
+	return response.StatusCode, continued, string(content)
+}
+
+func TestALengthOverTheLimitIsAnsweredWithoutABody(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	const over, head = `{"error":"the body is over the limit of 1048576 bytes"}`, " HTTP/1.1\r\nHost: a\r\nContent-Length: "
+	for _, c := range []struct {
+		name, raw string
+		status    int
+		says      string
+	}{
+		{"one byte over", "POST " + infer + head + "1048577\r\n\r\n", 413, over},
+		{"a terabyte", "POST " + infer + head + "1099511627776\r\n\r\n", 413, over},
+		{"a part of the body", "POST " + infer + head + "68157440\r\n\r\n" + strings.Repeat("x", 100), 413, over},
+		{"what looks like chunks", "POST " + infer + head + "68157440\r\n\r\n5\r\nhello\r\n0\r\n\r\n", 413, over},
+		{"V1", "POST /v1/models/mozart:predict" + head + "68157440\r\n\r\n", 413, over},
+		{"a document", "POST /v2/repository/index" + head + "68157440\r\n\r\n", 413, over},
+		{"before 100-continue", "POST " + infer + head + "68157440\r\nExpect: 100-continue\r\n\r\n", 413, over},
+		{"an unknown model", "POST /v2/models/haydn/infer" + head + "68157440\r\n\r\n", 404, `{"error":"unknown model \"haydn\""}`},
+		{"a body nobody wants", "GET /v2/health/live" + head + "68157440\r\n\r\n", 200, `{"live":true}`},
+		{"two codings of the length", "POST " + infer + head + "68157440\r\nTransfer-Encoding: chunked\r\n\r\n", 400,
+			`{"error":"malformed header: Content-Length and Transfer-Encoding together"}`},
+		{"chunks over the limit", "POST " + infer + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n100010\r\n" + strings.Repeat("x", 0x100001), 413, over},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			status, continued, body := g.answerOf(c.raw)
+			if status != c.status || body != c.says || continued {
+				t.Errorf("%d (100 Continue before: %v) %s, want %d %s", status, continued, body, c.status, c.says)
+			}
+		})
+	}
+	counted := slices.DeleteFunc(g.series("segue_requests_total"), func(line string) bool { return !strings.Contains(line, `code="413"`) })
+	wantLines(t, counted,
+		`segue_requests_total{code="413",model="mozart",protocol="http",variant="",version=""} 7`,
+		`segue_requests_total{code="413",model="unknown",protocol="http",variant="",version=""} 1`)
+}
+
+func TestABodyThatEndsEarlySaysWhere(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	sized := func(length, sent int) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", infer, length, strings.Repeat(" ", sent))
+	}
+	for raw, says := range map[string]string{
+		sized(100, 0):         "the body ends after 0 bytes, or its chunks are malformed",
+		sized(100, 1):         "the body ends after 1 bytes, or its chunks are malformed",
+		sized(100, 13):        "the body ends after 13 bytes, or its chunks are malformed",
+		sized(8192, 8191):     "the body ends after 8191 bytes, or its chunks are malformed",
+		sized(100000, 8192):   "the body ends after 8192 bytes, or its chunks are malformed",
+		sized(100000, 50000):  "the body ends after 50000 bytes, or its chunks are malformed",
+		sized(100000, 0)[:40]: "malformed HTTP request",
+	} {
+		nc, err := net.Dial("tcp", g.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		nc.SetDeadline(time.Now().Add(3 * time.Second))
+		if _, err := io.WriteString(nc, raw); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(nc)
+		if want := `{"error":"` + says + `"}`; err != nil || !strings.HasPrefix(string(got), "HTTP/1.1 400 ") || !strings.HasSuffix(string(got), want) {
+			t.Errorf("%.120q: got %q %v, want %s", raw, got, err, want)
+		}
+	}
+}
+
 func TestABodyThatIsOnlyClaimedCostsNoMemory(t *testing.T) {
 	g := newTestGateway(t)
 	table := g.mozart()
@@ -170,7 +274,7 @@ func TestASlowClientIsAnswered408(t *testing.T) {
 		"head":           "POST " + infer + " HTTP/1.1\r\nHo",
 		"body":           "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
 		"long body":      "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 50000),
-		"unwanted body":  "GET /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
+		"absent body":    "GET /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n",
 		"second request": "GET /v2 HTTP/1.1\r\nHost: a\r\n\r\nGET /v2",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +288,7 @@ func TestASlowClientIsAnswered408(t *testing.T) {
 }
 
 func TestALargeBodyMayTakeLonger(t *testing.T) {
-	for length, want := range map[int]time.Duration{-2: 0, 0: 0, 1 << 20: 0, 10 << 20: 15 * time.Second, 1 << 40: 69 * time.Second, -1: 69 * time.Second} {
+	for length, want := range map[int]time.Duration{-2: 0, 0: 0, 1 << 20: 0, 10 << 20: 15 * time.Second, 1 << 40: 0, -1: 69 * time.Second} {
 		if got := bodyTime(5*time.Second, length, 64<<20); got != want {
 			t.Errorf("a body of %d bytes may take %v, want %v", length, got, want)
 		}
@@ -215,7 +319,7 @@ func TestAUnixSocketAnswersTheSame(t *testing.T) {
 func TestDrainAnswersWhatWasBegun(t *testing.T) {
 	g := newTestGateway(t)
 	slow := doubler()
-	waiting, release := blocking(slow)
+	waiting, release := blocking(t, slow)
 	g.put(g.model("mozart", version{name: "1", weight: 1, model: slow}))
 	nc, err := net.Dial("tcp", g.address)
 	if err != nil {
@@ -259,7 +363,7 @@ func TestDrainAnswersWhatWasBegun(t *testing.T) {
 func TestDrainGivesUpWhenItsTimeIsOver(t *testing.T) {
 	g := newTestGateway(t)
 	slow := doubler()
-	waiting, release := blocking(slow)
+	waiting, release := blocking(t, slow)
 	g.put(g.model("mozart", version{name: "1", weight: 1, model: slow}))
 	nc, err := net.Dial("tcp", g.address)
 	if err != nil {

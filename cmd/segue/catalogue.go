@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"strconv"
+	"strings"
 
 	"github.com/segue-serving/segue/configs/consul"
 )
@@ -26,8 +27,8 @@ func catalogueEntry(p process) consul.Service {
 		Name: "segue", ID: "segue-" + p.instance, Address: specific(host, ""), Port: number,
 		Meta: map[string]string{"version": version, "instance": p.instance},
 	}
-	if portName != "" {
-		service.ID += "-" + portName
+	if !strings.HasSuffix(service.ID, "-"+portName) {
+		service.ID = strings.TrimSuffix(service.ID+"-"+portName, "-")
 	}
 	if p.metricsAddr == "" {
 		return service

@@ -52,13 +52,15 @@ func closeEngine(engine *ort.Engine, log *slog.Logger) {
 // newRegistry holds the metrics of this process.
 func newRegistry(engine runtime.Engine) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(engine))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newMemory(), buildInfo(engine))
 	return registry
 }
 
 // newGateway gives the gateway what it is made of: how versions are fetched,
 // tried and opened, and the process's defaults.
-func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor, registry *prometheus.Registry, log *slog.Logger) (*gateway.Gateway, error) {
+func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor,
+	metrics *gateway.Metrics, registry *prometheus.Registry, log *slog.Logger,
+) (*gateway.Gateway, error) {
 	child, err := ownProbe(p)
 	if err != nil {
 		return nil, err
@@ -81,7 +83,7 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 			Log: log, Metrics: loader.NewMetrics(registry), Concurrency: loadsAtOnce,
 		},
 		Runtime:      configs.Runtime{MaxBatchSize: p.batchSize, MaxDimension: p.maxDimension},
-		ModelVersion: p.modelVersion, MaxTensorBytes: maxTensorBytes, Log: log, Registry: registry,
+		ModelVersion: p.modelVersion, MaxTensorBytes: maxTensorBytes, Log: log, Metrics: metrics,
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/segue-serving/segue/gateway"
 	"github.com/segue-serving/segue/runtime/batch"
 )
 
@@ -68,12 +69,13 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	}
 	defer closeEngine(engine, log)
 
-	source, fleet, err := openConfiguration(p, log)
+	registry, executor := newRegistry(engine), batch.New(batch.Options{})
+	metrics := gateway.NewMetrics(registry)
+	source, fleet, err := openConfiguration(p, metrics.StoreWrite, log)
 	if err != nil {
 		return err
 	}
-	registry, executor := newRegistry(engine), batch.New(batch.Options{})
-	gw, err := newGateway(p, source, engine, executor, registry, log)
+	gw, err := newGateway(p, source, engine, executor, metrics, registry, log)
 	if err != nil {
 		return err
 	}

@@ -88,6 +88,12 @@ func TestWhileShuttingDownTheGatewayIsNotReadyButAnswers(t *testing.T) {
 		}
 		return err
 	})
+	seguetest.Eventually(t, time.Second, "the status is not ready either", func() error {
+		if gw.Status(t).Ready {
+			return errors.New("it is")
+		}
+		return nil
+	})
 	if a := gw.Infer(t, "wine", body, nil); a.Code != http.StatusOK {
 		t.Errorf("during the shutdown delay: %d %s", a.Code, a.Body)
 	}

@@ -58,7 +58,7 @@ func (c *cli) delete(ctx context.Context, s *source, w *writing, models []string
 		if err != nil {
 			return nil, err
 		}
-		if ch.before == nil {
+		if ch.key == "" {
 			missing = append(missing, model)
 		}
 		changes = append(changes, ch)
@@ -84,10 +84,12 @@ func (c *cli) delete(ctx context.Context, s *source, w *writing, models []string
 
 // deletion removes the document and, in the same step, leaves an override that
 // names the deletion: without it the gateways' guard against mass deletion
-// would not know it from a wiped store.
+// would not know it from a wiped store. Where the document is gone already but
+// the model existed, the override alone lifts that guard. The zero change says
+// that nobody knows the model.
 func (c *cli) deletion(ctx context.Context, s *source, w *writing, model string) (change, error) {
 	item, doc, _, err := s.stored(ctx, model)
-	if err != nil || item == nil {
+	if err != nil {
 		return change{}, err
 	}
 	held, _, err := s.override(ctx, model)
@@ -98,6 +100,12 @@ func (c *cli) deletion(ctx context.Context, s *source, w *writing, model string)
 	named := &configs.Override{
 		Kind: configs.OverrideDelete, By: c.who(ctx, s).String(), Reason: w.reason, At: now, Until: now.Add(configs.MaxHold),
 	}
+	if item == nil {
+		if known, err := s.known(ctx, model); err != nil || !known {
+			return change{}, err
+		}
+		return change{event: configs.EventDelete, name: model, key: overrideKey(model), before: held, after: configs.CanonicalOverride(named)}, nil
+	}
 	if doc.model != nil {
 		named.Basis = doc.model.Basis()
 	}
@@ -106,6 +114,22 @@ func (c *cli) deletion(ctx context.Context, s *source, w *writing, model string)
 		beside.Index = held.Index
 	}
 	return change{event: configs.EventDelete, name: model, key: keyOf(model), before: item, beside: []configs.Write{beside}}, nil
+}
+
+// known reports that the model existed: a gateway has it, or the audit tells of
+// it. A gateway's status can be some seconds old, so both are asked.
+func (s *source) known(ctx context.Context, model string) (bool, error) {
+	gateways, err := s.gateways(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, g := range gateways {
+		if _, ok := g.Models[model]; ok {
+			return true, nil
+		}
+	}
+	records, err := configs.ListAudit(ctx, s, model)
+	return len(records) > 0, err
 }
 
 // noteDeletion says when the models really go.

@@ -194,5 +194,21 @@ func (c *cli) release(ctx context.Context, s *source, w *writing, model string) 
 	if err == nil && item == nil {
 		c.noteIn(r, "there is no hold of %s", model)
 	}
+	if err == nil && item != nil {
+		err = c.noteNoSettings(ctx, s, r)
+	}
 	return r, err
+}
+
+// noteNoSettings says that a release does not count without the sentinel: a
+// hold that is missing then could as well be a wiped store's.
+func (c *cli) noteNoSettings(ctx context.Context, s *source, r *changeReport) error {
+	settings, _, _, err := s.stored(ctx, settingsName)
+	if err != nil {
+		return ignoreForbidden(err)
+	}
+	if settings == nil {
+		c.noteIn(r, "there are no settings: the release does not count until seguectl init writes them")
+	}
+	return nil
 }

@@ -164,10 +164,8 @@ func (a *announcement) open(ctx context.Context) error {
 func (a *announcement) write(ctx context.Context) error {
 	first := a.suffix
 	for ; a.suffix <= maxSuffix; a.suffix++ {
-		pair := &api.KVPair{Key: a.key(), Value: a.value, Session: a.session}
-		held, _, err := a.fleet.client.KV().Acquire(pair, new(api.WriteOptions).WithContext(ctx))
+		held, err := a.acquire(ctx, a.key())
 		if err != nil {
-			err = explain("write "+a.key(), err)
 			if strings.Contains(err.Error(), "invalid session") {
 				// Consul no longer knows it: the next try makes a new one.
 				a.session = ""
@@ -185,6 +183,22 @@ func (a *announcement) write(ctx context.Context) error {
 	}
 	a.suffix = 1
 	return fmt.Errorf("status/%s: %d others have this name", a.instance, maxSuffix)
+}
+
+// acquire writes the value under a key and reports whether the session holds
+// it.
+func (a *announcement) acquire(ctx context.Context, key string) (held bool, err error) {
+	pair := &api.KVPair{Key: key, Value: a.value, Session: a.session}
+	held, _, err = a.fleet.client.KV().Acquire(pair, new(api.WriteOptions).WithContext(ctx))
+	outcome := "ok"
+	switch {
+	case err != nil:
+		outcome = "error"
+	case !held:
+		outcome = "conflict"
+	}
+	a.fleet.onWrite("status", outcome)
+	return held, explain("write "+key, err)
 }
 
 // renew keeps the session alive, notices when it or the key is gone, and goes
@@ -217,10 +231,9 @@ func (a *announcement) renew(ctx context.Context) error {
 // reclaim moves the status from its suffix to the bare name, if that is free.
 func (a *announcement) reclaim(ctx context.Context) error {
 	suffixed := a.key()
-	bare := &api.KVPair{Key: a.fleet.prefix + configs.StatusKey(a.instance), Value: a.value, Session: a.session}
-	held, _, err := a.fleet.client.KV().Acquire(bare, new(api.WriteOptions).WithContext(ctx))
+	held, err := a.acquire(ctx, a.fleet.prefix+configs.StatusKey(a.instance))
 	if err != nil || !held {
-		return explain("write "+bare.Key, err)
+		return err
 	}
 	a.suffix = 1
 	_, err = a.fleet.client.KV().Delete(suffixed, new(api.WriteOptions).WithContext(ctx))

@@ -106,6 +106,13 @@ func TestASecondHolderGetsASuffixUntilTheNameIsFree(t *testing.T) {
 	agent := consultest.Start(t, consultest.Options{})
 	one, _ := openQuick(t, agent.Addr)
 	two, log := openQuick(t, agent.Addr)
+	var mu sync.Mutex
+	written := map[string]int{}
+	two.onWrite = func(kind, outcome string) {
+		mu.Lock()
+		defer mu.Unlock()
+		written[kind+" "+outcome]++
+	}
 	first, second := announce(t, one, "g"), announce(t, two, "g")
 	first.updates <- []byte("one")
 	eventually(t, time.Second, "the first holder", statusIs(agent, "g", "one"))
@@ -117,6 +124,11 @@ func TestASecondHolderGetsASuffixUntilTheNameIsFree(t *testing.T) {
 	if !statusIs(agent, "g", "one")() {
 		t.Error("the first holder lost its name")
 	}
+	mu.Lock()
+	if written["status conflict"] == 0 || written["status ok"] != 1 || written["status error"] != 0 {
+		t.Errorf("writes told: %v", written)
+	}
+	mu.Unlock()
 	first.stop()
 	eventually(t, 2*time.Second, "the second under the bare name", statusIs(agent, "g", "two"))
 	eventually(t, time.Second, "the suffix given up", noStatus(agent, "g-2"))

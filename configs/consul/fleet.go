@@ -26,6 +26,10 @@ type Options struct {
 	StateDir string
 	// Log takes warnings and changes of connection; nil is silent.
 	Log *slog.Logger
+	// OnWrite is told of every write that the fleet makes by itself, which is
+	// that of the status: its kind is the first part of the key, its outcome
+	// ok, conflict (another gateway has the key) or error. Nil is not told.
+	OnWrite func(kind, outcome string)
 }
 
 // Fleet is one prefix of Consul. All its methods may be called at any time and
@@ -35,6 +39,7 @@ type Fleet struct {
 	source   string
 	stateDir string
 	log      *slog.Logger
+	onWrite  func(kind, outcome string)
 	client   *client
 	tempo    tempo
 	state    atomic.Pointer[configs.SourceState]
@@ -56,6 +61,9 @@ func Open(o Options) (*Fleet, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.OnWrite == nil {
+		o.OnWrite = func(string, string) {}
+	}
 	c, err := newClient(host)
 	if err != nil {
 		return nil, fmt.Errorf("consul %s: %w", o.Spec, err)
@@ -65,6 +73,7 @@ func Open(o Options) (*Fleet, error) {
 		source:   sourceName(host, prefix),
 		stateDir: o.StateDir,
 		log:      o.Log,
+		onWrite:  o.OnWrite,
 		client:   c,
 		tempo:    defaultTempo(),
 	}

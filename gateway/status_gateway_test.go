@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"math"
+	"testing"
+
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/loader"
+)
+
+func TestTheStatusShowsWhatIsWantedBesideWhatIsInForce(t *testing.T) {
+	b := newBench(t)
+	first := b.document("mozart", "1:a 2:b", "1=3 2=1")
+	firstText := b.store.items["models/mozart"].Value
+	b.read()
+	b.loader.state["c"] = loader.StateFailed
+	second := b.document("mozart", "1:a 3:c", "3=100")
+	b.read()
+	s := *b.r.status.newest.Load()
+	if s.Instance != "gw" || s.Version != "1.2.3" || !s.At.Equal(b.now) || s.Config.Index != b.store.index-1 && s.Config.Index > b.store.index {
+		t.Errorf("%+v", s)
+	}
+	m := s.Models["mozart"]
+	if m.Index != first || m.WantedIndex != second || !m.Enforces(configs.EntryDigest(firstText)) || !m.Wants(configs.EntryDigest(b.store.items["models/mozart"].Value)) {
+		t.Errorf("%+v", m)
+	}
+	if len(m.Weights) != 2 || m.Weights["1"] != 0.75 || m.Weights["2"] != 0.25 {
+		t.Errorf("weights %v", m.Weights)
+	}
+	if len(m.Versions) != 3 || m.Versions["1"].State != configs.VersionReady || m.Versions["1"].Digest != b.contents.digestOf("a") ||
+		m.Versions["2"].State != configs.VersionReady || m.Versions["3"].State != configs.VersionFailed || m.Versions["3"].Reason != "broken" {
+		t.Errorf("versions %+v", m.Versions)
+	}
+}
+
+func TestAStatusIsSentOnlyWhereItSaysSomethingNew(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100")
+	b.read()
+	<-b.r.status.updates
+	b.after(1)
+	select {
+	case s := <-b.r.status.updates:
+		t.Errorf("sent again: %s", s)
+	default:
+	}
+	b.document("mozart", "1:a", "1=100")
+	b.read()
+	b.document("mozart", "1:b", "1=100")
+	b.read()
+	sent, err := configs.ParseStatus(<-b.r.status.updates)
+	if err != nil || sent.Models["mozart"].WantedIndex != b.store.items["models/mozart"].Index {
+		t.Errorf("not the newest: %+v %v", sent, err)
+	}
+}
+
+func TestSharesSumToOneAndNameEveryVersion(t *testing.T) {
+	doc := &configs.Document{Versions: map[string]configs.Version{"1": {}, "2": {}, "3": {}}}
+	got := shares(map[string]float64{"1": 0.2, "2": 0.6}, doc)
+	if len(got) != 3 || math.Abs(got["1"]-0.25) > 1e-12 || math.Abs(got["2"]-0.75) > 1e-12 || got["3"] != 0 {
+		t.Errorf("%v", got)
+	}
+}
