@@ -294,7 +294,8 @@ func TestAGatewayStartsAndServesWithoutConsul(t *testing.T) {
 	})
 	t.Logf("in force %s after Consul's return", time.Since(start).Round(time.Millisecond))
 	wantMetric(t, gw, "segue_config_from_last_good", "0")
-	seguetest.Eventually(t, 5*time.Second, "the status is in Consul", func() error {
+	// A status is written at most every ten seconds, and some jitter.
+	seguetest.Eventually(t, 20*time.Second, "the status is in Consul", func() error {
 		pairs := agent.List(prefix + "status/")
 		if len(pairs) != 1 {
 			return fmt.Errorf("%d keys", len(pairs))

@@ -44,7 +44,7 @@ install_library() {
 if python3 -m pip --version >/dev/null 2>&1; then
 	say "Fetching ONNX Runtime $version from PyPI (24 MB) …"
 	printf 'onnxruntime==%s --hash=sha256:%s\n' "$version" "$wheel_sha256" >"$work/requirements.txt"
-	python3 -m pip download --quiet --progress-bar on --no-deps --require-hashes --only-binary :all: \
+	python3 -m pip download --progress-bar on --no-deps --require-hashes --only-binary :all: \
 		--python-version 3.11 --implementation cp --platform manylinux_2_28_x86_64 \
 		--dest "$work" --requirement "$work/requirements.txt" >&2
 	python3 - "$work" <<-'PY'
