@@ -98,7 +98,7 @@ type DataServer struct {
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), mishaps: rate.NewLimiter(1, 10)}
-	s.calls.New = func() any { return &call{server: s, stripe: uint8(s.stripes.Add(1))} }
+	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
 		Handler: s.handle, ErrorHandler: s.refuse, ConnState: connState,
@@ -195,7 +195,7 @@ func (s *DataServer) log(message string, args ...any) {
 
 // handle answers one request.
 func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
-	c := s.calls.Get().(*call)
+	c := s.calls.Get().(*httpCall)
 	c.begin(ctx)
 	defer c.end()
 	defer func() {
@@ -215,16 +215,9 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	c.route.parse(pathOf(ctx.Request.Header.RequestURI()))
-	key, denied := c.table.access.admit(endpoints[c.route.endpoint].group, c.route.model, ctx.Request.Header.Peek("Authorization"))
-	if denied != nil {
-		s.metrics.deny(denied.reason)
-		if denied.challenge != "" {
-			ctx.Response.Header.Set("WWW-Authenticate", denied.challenge)
-		}
-		c.fail(denied.status, denied.message)
+	if !c.admit() {
 		return
 	}
-	c.key = key
 	if c.route.endpoint == endpointUnknown {
 		c.fail(http.StatusNotFound, "no such route")
 		return
@@ -240,7 +233,7 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 // refuse answers what could not be read as a request. The connection is
 // closed behind it.
 func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
-	c := s.calls.Get().(*call)
+	c := s.calls.Get().(*httpCall)
 	c.begin(ctx)
 	defer c.end()
 	c.conn.unread.Store(true)
