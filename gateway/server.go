@@ -77,12 +77,14 @@ type DataOptions struct {
 	Log      *slog.Logger
 }
 
-// DataServer answers the data API over HTTP/1.1, on any number of listeners.
+// DataServer answers the data API over HTTP/1.1 and gRPC, on any number of
+// listeners.
 type DataServer struct {
 	opts    DataOptions
 	router  *router
 	metrics *Metrics
 	http    *fasthttp.Server
+	grpc    *grpcServers
 
 	inFlight atomic.Int64
 	draining atomic.Bool
@@ -111,6 +113,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
 		Logger: fasthttpLog{opts.Log},
 	}
+	s.grpc = newGRPCServers(s)
 	m.watchServing(s.state)
 	return s
 }
@@ -178,7 +181,9 @@ func (s *DataServer) Drain(ctx context.Context, delay time.Duration) error {
 	case <-time.After(delay):
 	case <-ctx.Done():
 	}
-	if err := s.http.ShutdownWithContext(ctx); err != nil {
+	overGRPC := make(chan error, 1)
+	go func() { overGRPC <- s.grpc.shutdown(ctx) }()
+	if err := errors.Join(s.http.ShutdownWithContext(ctx), <-overGRPC); err != nil {
 		return fmt.Errorf("drain: %d requests are still being answered: %w", s.inFlight.Load(), err)
 	}
 	s.serving.Wait()
