@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,12 +17,12 @@ import (
 // held by the caller.
 func (c *call) attempt(v *versionRoute) outcome {
 	started := time.Now()
-	request, err := c.decode(v)
+	request, err := c.wire.decode(v)
 	defer c.releaseTensors()
 	decoded := time.Now()
 	if err != nil {
 		c.failWith(err)
-		if c.ctx.Response.StatusCode() >= http.StatusInternalServerError {
+		if c.status >= http.StatusInternalServerError {
 			return outcomeShed
 		}
 		return outcomeClientError
@@ -33,7 +32,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 		c.run.Deadline = limit
 	}
 	c.run.Inputs, c.run.Outputs = request.Inputs, request.Outputs
-	result, err := v.runner.Run(context.Background(), &c.run)
+	result, err := v.runner.Run(c.context, &c.run)
 	if err != nil {
 		return c.failRun(v, err)
 	}
@@ -42,6 +41,9 @@ func (c *call) attempt(v *versionRoute) outcome {
 	v.metrics.observe(c.stripe, stageInference, int64(c.run.Ran))
 	v.metrics.observe(c.stripe, stageBatch, rows(request.Inputs, v.runner.Signature()))
 	encoding := time.Now()
+	if errors.Is(c.context.Err(), context.Canceled) {
+		return c.failRun(v, context.Canceled)
+	}
 	if encoding.After(c.run.Deadline) {
 		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
 		return outcomeTimeout
@@ -52,12 +54,12 @@ func (c *call) attempt(v *versionRoute) outcome {
 			ended = outcomeNonFinite
 		}
 	}
-	if err := c.encode(v, request, result.Tensors); err != nil {
+	if err := c.wire.encode(v, request, result.Tensors); err != nil {
 		return c.failEncode(err, ended)
 	}
 	v.metrics.observe(c.stripe, stageEncode, int64(time.Since(encoding)))
 	c.scratch = c.ids().append(c.scratch[:0], hashNames(v.model, v.version, v.variant), encoding)
-	c.ctx.Response.Header.SetBytesV("Segue-Prediction-Id", c.scratch)
+	c.wire.setFieldBytes("Segue-Prediction-Id", c.scratch)
 	return ended
 }
 
@@ -67,57 +69,6 @@ func (c *call) ids() *idMaker {
 		return c.table.ids
 	}
 	return c.server.ids
-}
-
-// decode reads the body as the route's protocol has it.
-func (c *call) decode(v *versionRoute) (*oip.InferRequest, error) {
-	if c.route.endpoint == endpointV1Predict {
-		return &c.predict.InferRequest, oip.DecodePredict(&c.predict, v.runner.Signature(), c.body.content, v.limits, c)
-	}
-	headerLength := -1
-	if headers := c.ctx.Request.Header.PeekAll("Inference-Header-Content-Length"); len(headers) > 0 { // an empty one too
-		length, err := parseDecimal(headers[0])
-		if err != nil {
-			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(headers[0])}
-		}
-		headerLength = int(length)
-	}
-	return &c.infer, oip.DecodeInfer(&c.infer, v.runner.Signature(), c.body.content, headerLength, v.limits, c)
-}
-
-// encode writes the answer.
-func (c *call) encode(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) (err error) {
-	headerLength := -1
-	if c.route.endpoint == endpointV1Predict {
-		c.predicted = oip.PredictResponse{Version: v.version, Outputs: outputs, Columnar: c.predict.Columnar, NonFinite: c.model.nonFinite}
-		c.out, err = oip.AppendPredictResponse(c.out[:0], &c.predicted)
-	} else {
-		c.inferred = oip.InferResponse{Model: v.model, Version: v.version, ID: request.ID, Outputs: outputs,
-			Binary: request.BinaryOutputs, NonFinite: c.model.nonFinite}
-		c.out, headerLength, err = oip.AppendInferResponse(c.out[:0], &c.inferred)
-	}
-	if err != nil {
-		return err
-	}
-	contentType := "application/json"
-	if headerLength >= 0 {
-		contentType = "application/octet-stream"
-		c.scratch = strconv.AppendInt(c.scratch[:0], int64(headerLength), 10)
-		c.ctx.Response.Header.SetBytesV("Inference-Header-Content-Length", c.scratch)
-	}
-	body := c.out
-	if header := c.ctx.Request.Header.Peek("Accept-Encoding"); len(header) > 0 {
-		if of := acceptedCoding(header); of != codingIdentity {
-			if c.packed, err = c.server.codec.compress(c.packed[:0], of, body); err != nil {
-				return err
-			}
-			body = c.packed
-			c.ctx.Response.Header.SetContentEncoding(codingNames[of])
-		}
-		c.ctx.Response.Header.Set("Vary", "Accept-Encoding")
-	}
-	c.reply(http.StatusOK, contentType, body)
-	return nil
 }
 
 // failRun answers a run that gave no result.
@@ -131,6 +82,9 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 		c.server.metrics.refused(shedDeadline)
 		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
 		return outcomeShed
+	case errors.Is(err, context.Canceled):
+		c.fail(statusClientGone, "the client is gone")
+		return outcomeCancelled
 	case errors.Is(err, runtime.ErrInvalidArgument):
 		c.fail(http.StatusBadRequest, "the model refused the values of the inputs: "+argumentText(err))
 		return outcomeClientError

@@ -129,9 +129,9 @@ func (b *body) unpack(codecs *codec, of coding, limit int64) (err error) {
 	return nil
 }
 
-// readBody reads and decompresses the request's body and reports whether it
+// receive reads and decompresses the request's body and reports whether it
 // could; otherwise the answer is given.
-func (c *call) readBody() bool {
+func (c *httpCall) receive() bool {
 	header := c.ctx.Request.Header.ContentEncoding()
 	of, ok := parseContentEncoding(header)
 	if !ok {
@@ -148,17 +148,6 @@ func (c *call) readBody() bool {
 		c.failWith(err)
 	}
 	return err == nil
-}
-
-// failWith answers an error that came up before a model was run.
-func (c *call) failWith(err error) {
-	var refusal *oip.Error
-	if errors.As(err, &refusal) {
-		c.fail(refusal.Status, refusal.Message)
-		return
-	}
-	c.server.log("request not read", "error", err)
-	c.unavailable(http.StatusServiceUnavailable, "the gateway is short of memory")
 }
 
 // drain reads what is left of a body, at most limit bytes, and reports whether

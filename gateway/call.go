@@ -1,132 +1,147 @@
 package gateway
 
 import (
-	"encoding/json"
+	"context"
+	"errors"
 	"net/http"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"github.com/segue-serving/segue/gateway/oip"
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/batch"
 )
 
-const (
-	// keptBytes is the largest buffer that a call keeps for the next request;
-	// larger ones come from the pool of tensor memory or are left to the
-	// garbage collector.
-	keptBytes = 1 << 20
-	// drainBytes is the largest rest of an unread body that is read to keep
-	// the connection; behind more the connection is closed.
-	drainBytes = 64 << 10
-)
+// statusClientGone is what a request counts as whose client did not wait for
+// the answer. Nobody is sent it.
+const statusClientGone = 499
 
-// call is one request being answered, with all the memory that takes. Calls
-// are reused, so that a request in steady state allocates nothing.
+// exchange is a protocol's side of a call: where the request's fields and body
+// come from, and where the answer goes. What it returns is valid until the call
+// has ended.
+type exchange interface {
+	// field returns the first value of a field of the request's head, nil
+	// without one.
+	field(name string) []byte
+	// setField and setFieldBytes put a field into the answer's head.
+	setField(name, value string)
+	setFieldBytes(name string, value []byte)
+	// readable reports whether the body's form is one that can be read, and
+	// receive whether the body is there; otherwise the answer is given.
+	readable() bool
+	receive() bool
+	// readDocument reads a small document, which may be left out, and reports
+	// whether it could; otherwise the answer is given.
+	readDocument(to any) bool
+	// decode reads the inputs of a prediction, encode answers one.
+	decode(v *versionRoute) (*oip.InferRequest, error)
+	encode(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) error
+	// answerDocument answers with one of package oip's documents, refuse with
+	// an error.
+	answerDocument(status int, document any)
+	refuse(status int, message string)
+}
+
+// call is one request being answered, whatever the protocol. Calls are reused,
+// so that a request in steady state allocates nothing.
 type call struct {
 	server *DataServer
+	wire   exchange
 	// stripe says which copy of the counters this call writes to.
-	stripe  uint8
-	ctx     *fasthttp.RequestCtx
-	conn    *conn
+	stripe uint8
+	// context ends when the client is known to be gone.
+	context context.Context
 	route   route
 	table   *table
 	key     *accessKey
 	started time.Time
-	// counted is what the request is counted under.
+	// counted is what the request is counted under, status with which code.
 	counted *versionMetrics
+	status  int
 	bytesIn int
 
-	body    body
-	out     []byte // the answer's body
-	packed  []byte // the same, compressed
-	scratch []byte // one header's value
+	scratch []byte // one field's value
 	// model is the one that answers, run its run.
-	model     *modelRoute
-	run       batch.Call
-	infer     oip.InferRequest
-	predict   oip.PredictRequest
-	inferred  oip.InferResponse
-	predicted oip.PredictResponse
+	model *modelRoute
+	run   batch.Call
+	infer oip.InferRequest
 	// tensors is the memory of the inputs.
 	tensors []*runtime.Memory
 }
 
-func (c *call) begin(ctx *fasthttp.RequestCtx) {
-	c.ctx, c.table, c.started, c.counted = ctx, c.server.router.load(), time.Now(), c.server.metrics.unknown
-	c.conn = ctx.Conn().(*conn) // what Serve's listeners accept
-	c.conn.current = c
-	c.scratch = append(c.scratch[:0], ctx.Request.Header.Peek("X-Request-Id")...)
+// begin takes the table in force and names the request.
+func (c *call) begin() {
+	c.table, c.started, c.counted, c.status = c.server.router.load(), time.Now(), c.server.metrics.unknown, http.StatusOK
+	c.scratch = append(c.scratch[:0], c.wire.field("X-Request-Id")...)
 	if !saneRequestID(c.scratch) {
 		c.scratch = c.server.requests.append(c.scratch[:0])
 	}
-	ctx.Response.Header.SetBytesV("X-Request-Id", c.scratch)
+	c.wire.setFieldBytes("X-Request-Id", c.scratch)
 }
 
-// end counts the request and sees that the connection is where the next one
-// can begin. The answer is written after it, from memory of the call, which is
-// therefore only released when the connection is idle again.
-func (c *call) end() {
-	ctx := c.ctx
-	if !c.body.drain(ctx, drainBytes) {
-		ctx.SetConnectionClose()
-		c.conn.unread.Store(true)
+// admit passes the gate and reports whether the caller may go on; otherwise the
+// answer is given.
+func (c *call) admit() bool {
+	key, denied := c.table.access.admit(endpoints[c.route.endpoint].group, c.route.model, c.wire.field("Authorization"))
+	if denied != nil {
+		c.server.metrics.deny(denied.reason)
+		if denied.challenge != "" {
+			c.wire.setField("WWW-Authenticate", denied.challenge)
+		}
+		c.fail(denied.status, denied.message)
+		return false
 	}
-	c.counted.answered(c.stripe, protocolHTTP, ctx.Response.StatusCode(), c.bytesIn, len(ctx.Response.Body()))
+	c.key = key
+	return true
+}
+
+// count counts the request, once, with the size of its answer.
+func (c *call) count(p protocol, bytesOut int) {
+	c.counted.answered(c.stripe, p, c.status, c.bytesIn, bytesOut)
 	if c.counted.version != "" {
 		c.counted.observe(c.stripe, stageRequest, int64(time.Since(c.started)))
 	}
 }
 
-// release gives the call back to be used again. The inputs' memory is gone by
-// then: it is given back as soon as the model has run.
-func (c *call) release() {
-	c.body.release()
-	if cap(c.out) > keptBytes {
-		c.out = nil
-	}
-	if cap(c.packed) > keptBytes {
-		c.packed = nil
-	}
+// forget lets go of all that belongs to one request. The inputs' memory is gone
+// by then: it is given back as soon as the model has run.
+func (c *call) forget() {
 	if c.bytesIn > keptBytes {
 		// What a large body was decoded into grew with it.
-		c.infer, c.predict = oip.InferRequest{}, oip.PredictRequest{}
+		c.infer = oip.InferRequest{}
 	}
 	c.infer.Reset()
-	c.predict.Reset()
-	c.inferred, c.predicted, c.run = oip.InferResponse{}, oip.PredictResponse{}, batch.Call{}
+	c.run = batch.Call{}
 	c.route.model, c.route.version = nil, nil
-	c.ctx, c.conn, c.table, c.key, c.model, c.counted, c.bytesIn = nil, nil, nil, nil, nil, nil, 0
-	c.server.calls.Put(c)
+	c.table, c.key, c.model, c.counted, c.bytesIn = nil, nil, nil, nil, 0
 }
 
-// fail answers with the protocol's error document. The message must be fit
-// for the client's eyes.
+// fail answers with an error. The message must be fit for the client's eyes.
 func (c *call) fail(status int, message string) {
-	c.out = oip.AppendError(c.out[:0], message)
-	c.reply(status, "application/json", c.out)
+	c.status = status
+	c.wire.refuse(status, message)
 }
 
 // unavailable is fail for what may work after a second.
 func (c *call) unavailable(status int, message string) {
-	c.ctx.Response.Header.Set("Retry-After", "1")
+	c.wire.setField("Retry-After", "1")
 	c.fail(status, message)
 }
 
-// json answers a document that is small and rarely asked for.
-func (c *call) json(status int, document any) {
-	body, err := json.Marshal(document)
-	if err != nil {
-		panic("gateway: document does not encode: " + err.Error())
-	}
-	c.reply(status, "application/json", body)
+// document answers with a document that is small and rarely asked for.
+func (c *call) document(status int, document any) {
+	c.status = status
+	c.wire.answerDocument(status, document)
 }
 
-func (c *call) reply(status int, contentType string, body []byte) {
-	c.ctx.SetStatusCode(status)
-	c.ctx.Response.Header.SetContentType(contentType)
-	c.ctx.Response.SetBodyRaw(body)
+// failWith answers an error that came up before a model was run.
+func (c *call) failWith(err error) {
+	var refusal *oip.Error
+	if errors.As(err, &refusal) {
+		c.fail(refusal.Status, refusal.Message)
+		return
+	}
+	c.server.log("request not read", "error", err)
+	c.unavailable(http.StatusServiceUnavailable, "the gateway is short of memory")
 }
 
 // answer calls what answers the route.
@@ -135,9 +150,9 @@ func (c *call) answer() {
 	case endpointInfer, endpointV1Predict:
 		c.answerPrediction()
 	case endpointServer:
-		c.json(http.StatusOK, oip.NewServerMetadata(c.server.opts.Version))
+		c.document(http.StatusOK, oip.NewServerMetadata(c.server.opts.Version))
 	case endpointLive:
-		c.json(http.StatusOK, oip.ServerLive{Live: true})
+		c.document(http.StatusOK, oip.ServerLive{Live: true})
 	case endpointReady:
 		c.answerReady()
 	case endpointAllStats:

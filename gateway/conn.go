@@ -24,7 +24,7 @@ type conn struct {
 	// current is the request being answered, from its handler's begin until
 	// the answer is written: the answer's bytes lie in its memory. It belongs
 	// to the goroutine that serves the connection.
-	current *call
+	current *httpCall
 	// unread is set where the answer went out before the body was read.
 	unread atomic.Bool
 }

@@ -20,6 +20,7 @@
 //	gw, err := gateway.New(options)
 //	data := gw.DataServer(gateway.DataOptions{Executor: executor, Pool: runtime.NewPool(), Log: log})
 //	go data.Serve(listener)
+//	go data.ServeGRPC(another)
 //	err = gw.Run(ctx)
 //	err = data.Drain(context.Background(), 5*time.Second)
 package gateway

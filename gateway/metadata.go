@@ -1,8 +1,6 @@
 package gateway
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -40,7 +38,7 @@ func (c *call) findModel() *modelRoute {
 		c.fail(http.StatusNotFound, "unknown model "+quoted(c.route.model))
 		return nil
 	}
-	c.ctx.Response.Header.Set("Segue-Config-Index", m.index)
+	c.wire.setField("Segue-Config-Index", m.index)
 	if c.counted == c.server.metrics.unknown {
 		c.counted = c.server.metrics.version(m.name, "", "")
 	}
@@ -65,8 +63,8 @@ func (c *call) findVersion(m *modelRoute) *versionRoute {
 
 // answeredBy says in the answer's headers which version it is from.
 func (c *call) answeredBy(v *versionRoute) {
-	c.ctx.Response.Header.Set("Segue-Model-Version", v.version)
-	c.ctx.Response.Header.Set("Segue-Variant", v.variant)
+	c.wire.setField("Segue-Model-Version", v.version)
+	c.wire.setField("Segue-Variant", v.variant)
 }
 
 func (c *call) unknownVersion(m *modelRoute) {
@@ -91,10 +89,10 @@ func notReadyText(m *modelRoute, v *versionRoute) string {
 
 func (c *call) answerReady() {
 	if ready, _ := c.server.ready(); !ready {
-		c.json(http.StatusServiceUnavailable, notReady{Error: "the gateway is not ready"})
+		c.document(http.StatusServiceUnavailable, notReady{Error: "the gateway is not ready"})
 		return
 	}
-	c.json(http.StatusOK, oip.ServerReady{Ready: true})
+	c.document(http.StatusOK, oip.ServerReady{Ready: true})
 }
 
 func (c *call) answerModelReady() {
@@ -112,10 +110,10 @@ func (c *call) answerModelReady() {
 		ready = v.resident != nil
 	}
 	if !ready {
-		c.json(http.StatusServiceUnavailable, notReady{Name: m.name, Error: notReadyText(m, v)})
+		c.document(http.StatusServiceUnavailable, notReady{Name: m.name, Error: notReadyText(m, v)})
 		return
 	}
-	c.json(http.StatusOK, oip.ModelReady{Name: m.name, Ready: true})
+	c.document(http.StatusOK, oip.ModelReady{Name: m.name, Ready: true})
 }
 
 // describe answers what is known of a model once one of its versions is
@@ -135,7 +133,7 @@ func (c *call) describe(document func(m *modelRoute, v *versionRoute, ready []st
 	}
 	defer v.resident.Release()
 	c.answeredBy(v)
-	c.json(http.StatusOK, document(m, v, m.readyVersions(), v.runner.Signature()))
+	c.document(http.StatusOK, document(m, v, m.readyVersions(), v.runner.Signature()))
 }
 
 // readyVersions are the versions that can be asked for.
@@ -168,7 +166,7 @@ func (c *call) answerModelStats() {
 		}
 		names = []string{string(c.route.version)}
 	}
-	c.json(http.StatusOK, oip.NewStatistics(m.statistics(nil, names)...))
+	c.document(http.StatusOK, oip.NewStatistics(m.statistics(nil, names)...))
 }
 
 func (c *call) answerAllStats() {
@@ -176,7 +174,7 @@ func (c *call) answerAllStats() {
 	for _, m := range c.visible() {
 		all = m.statistics(all, m.order)
 	}
-	c.json(http.StatusOK, oip.NewStatistics(all...))
+	c.document(http.StatusOK, oip.NewStatistics(all...))
 }
 
 // statistics appends those of the named versions.
@@ -200,7 +198,7 @@ func (c *call) visible() []*modelRoute {
 
 func (c *call) answerIndex() {
 	var asked oip.RepositoryIndexRequest
-	if !c.readDocument(&asked) {
+	if !c.wire.readDocument(&asked) {
 		return
 	}
 	index := []oip.RepositoryIndexEntry{}
@@ -216,29 +214,7 @@ func (c *call) answerIndex() {
 			}
 		}
 	}
-	c.json(http.StatusOK, index)
-}
-
-// readDocument reads a small JSON body, which may be left out, and reports
-// whether it could; otherwise the answer is given.
-func (c *call) readDocument(to any) bool {
-	if !c.readBody() {
-		return false
-	}
-	if len(c.body.content) == 0 {
-		return true
-	}
-	err := json.Unmarshal(c.body.content, to)
-	if err == nil {
-		return true
-	}
-	var syntax *json.SyntaxError
-	message := "malformed request: the body is not the JSON object that is wanted"
-	if errors.As(err, &syntax) {
-		message = fmt.Sprintf("malformed JSON at byte %d", syntax.Offset)
-	}
-	c.fail(http.StatusBadRequest, message)
-	return false
+	c.document(http.StatusOK, index)
 }
 
 func indexState(s loader.State) string {
@@ -256,7 +232,7 @@ func (c *call) answerV1List() {
 	for _, m := range c.visible() {
 		list.Models = append(list.Models, m.name)
 	}
-	c.json(http.StatusOK, list)
+	c.document(http.StatusOK, list)
 }
 
 func (c *call) answerV1Status() {
@@ -277,7 +253,7 @@ func (c *call) answerV1Status() {
 	for _, name := range names {
 		versions = append(versions, v1Version(m.versions[name]))
 	}
-	c.json(http.StatusOK, oip.NewModelStatus(m.name, ready, versions...))
+	c.document(http.StatusOK, oip.NewModelStatus(m.name, ready, versions...))
 }
 
 func v1Version(v *versionRoute) oip.VersionStatus {

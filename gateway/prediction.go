@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -25,15 +24,11 @@ func (c *call) answerPrediction() {
 	}
 	if m.limiter != nil && !m.limiter.AllowN(c.started, 1) {
 		s.metrics.refused(shedRate)
-		c.ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(1/max(float64(m.limiter.Limit()), 1e-3)))))
+		c.wire.setField("Retry-After", strconv.Itoa(int(math.Ceil(1/max(float64(m.limiter.Limit()), 1e-3)))))
 		c.fail(http.StatusTooManyRequests, fmt.Sprintf("model %q: the rate limit of %g requests a second is reached", m.name, float64(m.limiter.Limit())))
 		return
 	}
-	if contentType := c.ctx.Request.Header.ContentType(); !c.takesContentType(contentType) {
-		c.fail(http.StatusUnsupportedMediaType, "unsupported Content-Type "+quoted(contentType)+": want application/json")
-		return
-	}
-	if !c.readTimeout(m.timeout) || c.chooseVersion(m) == nil || !c.readBody() {
+	if !c.wire.readable() || !c.readTimeout(m.timeout) || c.chooseVersion(m) == nil || !c.wire.receive() {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {
@@ -52,30 +47,14 @@ func (c *call) answerPrediction() {
 	c.answeredBy(v)
 	outcome := c.attempt(v)
 	now := time.Now()
-	v.metrics.attempted(c.stripe, outcome, c.ctx.Response.StatusCode() == http.StatusOK, now.Sub(c.started), now)
-}
-
-// takesContentType reports whether a body of this type is decoded. What curl
-// sends by default counts as JSON, as it does everywhere else.
-func (c *call) takesContentType(value []byte) bool {
-	if i := bytes.IndexByte(value, ';'); i >= 0 {
-		value = value[:i]
-	}
-	switch value = bytes.TrimSpace(value); {
-	case len(value) == 0, string(value) == "application/json":
-		return true
-	case bytes.EqualFold(value, []byte("application/octet-stream")):
-		return c.route.endpoint == endpointInfer
-	}
-	return bytes.EqualFold(value, []byte("application/json")) ||
-		bytes.EqualFold(value, []byte("application/x-www-form-urlencoded"))
+	v.metrics.attempted(c.stripe, outcome, c.status == http.StatusOK, now.Sub(c.started), now)
 }
 
 // readTimeout sets the deadline: the model's limit, or sooner where the client
-// says so. It reports whether the header could be read; otherwise the answer
+// says so, in a header or by the deadline of its own call. It reports whether the header could be read; otherwise the answer
 // is given.
 func (c *call) readTimeout(limit time.Duration) bool {
-	header := c.ctx.Request.Header.Peek("X-Request-Timeout-Ms")
+	header := c.wire.field("X-Request-Timeout-Ms")
 	if len(header) > 0 {
 		asked, err := parseDecimal(header)
 		if err != nil || asked == 0 {
@@ -87,6 +66,9 @@ func (c *call) readTimeout(limit time.Duration) bool {
 		}
 	}
 	c.run.Deadline = c.started.Add(limit)
+	if deadline, ok := c.context.Deadline(); ok && deadline.Before(c.run.Deadline) {
+		c.run.Deadline = deadline
+	}
 	return true
 }
 
@@ -130,7 +112,7 @@ func (c *call) chooseVersion(m *modelRoute) *versionRoute {
 	var name string
 	var key []byte
 	if m.stickyHeader != "" {
-		key = c.ctx.Request.Header.Peek(m.stickyHeader)
+		key = c.wire.field(m.stickyHeader)
 	}
 	switch {
 	case len(key) > 0:

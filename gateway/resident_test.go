@@ -58,7 +58,8 @@ func newResident(t testing.TB, instance *batch.Instance) (resident *loader.Resid
 
 // values are a signature's tensors as an ONNX model declares them.
 func values(specs []runtime.TensorSpec) []artifacttest.Value {
-	types := map[runtime.DataType]uint64{runtime.FP32: 1, runtime.INT64: 7, runtime.BYTES: 8, runtime.FP64: 11}
+	types := map[runtime.DataType]uint64{runtime.FP32: 1, runtime.UINT8: 2, runtime.INT8: 3, runtime.UINT16: 4, runtime.INT16: 5, runtime.INT32: 6,
+		runtime.INT64: 7, runtime.BYTES: 8, runtime.BOOL: 9, runtime.FP16: 10, runtime.FP64: 11, runtime.UINT32: 12, runtime.UINT64: 13, runtime.BF16: 16}
 	var values []artifacttest.Value
 	for _, s := range specs {
 		values = append(values, artifacttest.Value{Name: s.Name, ElemType: types[s.Type], Shape: s.Shape})

@@ -1,6 +1,9 @@
 package gateway
 
-import "bytes"
+import (
+	"bytes"
+	"strings"
+)
 
 // endpoint is one thing that the data API offers.
 type endpoint uint8
@@ -62,6 +65,12 @@ var endpoints = [endpointCount]endpointInfo{
 
 func versioned(model, suffix string) []string {
 	return []string{model + suffix, model + "/versions/{version}" + suffix}
+}
+
+// model reports whether the endpoint is about one model, whose name its patterns
+// hold.
+func (i *endpointInfo) model() bool {
+	return len(i.patterns) > 0 && strings.Contains(i.patterns[0], "{model}")
 }
 
 // allow is the value of the Allow header.

@@ -79,12 +79,14 @@ type DataOptions struct {
 	Log      *slog.Logger
 }
 
-// DataServer answers the data API over HTTP/1.1, on any number of listeners.
+// DataServer answers the data API over HTTP/1.1 and gRPC, on any number of
+// listeners.
 type DataServer struct {
 	opts    DataOptions
 	router  *router
 	metrics *Metrics
 	http    *fasthttp.Server
+	grpc    *grpcServers
 
 	inFlight atomic.Int64
 	draining atomic.Bool
@@ -102,7 +104,7 @@ type DataServer struct {
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
-	s.calls.New = func() any { return &call{server: s, stripe: uint8(s.stripes.Add(1))} }
+	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
 		Handler: s.handle, ErrorHandler: s.refuse, ConnState: connState,
@@ -115,6 +117,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
 		Logger: fasthttpLog{opts.Log},
 	}
+	s.grpc = newGRPCServers(s)
 	m.watchServing(s.state)
 	return s
 }
@@ -211,7 +214,9 @@ func (s *DataServer) Drain(ctx context.Context, delay time.Duration) error {
 	case <-time.After(delay):
 	case <-ctx.Done():
 	}
-	if err := s.http.ShutdownWithContext(ctx); err != nil {
+	overGRPC := make(chan error, 1)
+	go func() { overGRPC <- s.grpc.shutdown(ctx) }()
+	if err := errors.Join(s.http.ShutdownWithContext(ctx), <-overGRPC); err != nil {
 		return fmt.Errorf("drain: %d requests are still being answered: %w", s.inFlight.Load(), err)
 	}
 	s.serving.Wait()
@@ -228,7 +233,7 @@ func (s *DataServer) log(message string, args ...any) {
 
 // handle answers one request.
 func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
-	c := s.calls.Get().(*call)
+	c := s.calls.Get().(*httpCall)
 	c.begin(ctx)
 	defer c.end()
 	defer func() {
@@ -250,16 +255,9 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	c.route.parse(pathOf(ctx.Request.Header.RequestURI()))
-	key, denied := c.table.access.admit(endpoints[c.route.endpoint].group, c.route.model, ctx.Request.Header.Peek("Authorization"))
-	if denied != nil {
-		s.metrics.deny(denied.reason)
-		if denied.challenge != "" {
-			ctx.Response.Header.Set("WWW-Authenticate", denied.challenge)
-		}
-		c.fail(denied.status, denied.message)
+	if !c.admit() {
 		return
 	}
-	c.key = key
 	if c.route.endpoint == endpointUnknown {
 		c.fail(http.StatusNotFound, "no such route")
 		return
@@ -275,7 +273,7 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 // refuse answers what could not be read as a request. The connection is
 // closed behind it.
 func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
-	c := s.calls.Get().(*call)
+	c := s.calls.Get().(*httpCall)
 	c.begin(ctx)
 	defer c.end()
 	c.conn.unread.Store(true)

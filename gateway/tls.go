@@ -93,5 +93,13 @@ func (c *Certificate) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"http/1.1"}}
 }
 
+// ListenGRPC wraps a listener so that its connections speak TLS, with HTTP/2
+// above it.
+func (c *Certificate) ListenGRPC(ln net.Listener) net.Listener {
+	config := c.Config()
+	config.NextProtos = []string{"h2"}
+	return tls.NewListener(ln, config)
+}
+
 // Listen wraps a listener so that its connections speak TLS.
 func (c *Certificate) Listen(ln net.Listener) net.Listener { return tls.NewListener(ln, c.Config()) }

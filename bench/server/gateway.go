@@ -39,7 +39,7 @@ func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
 	}
 	g := &Gateway{Addr: addresses[0], Socket: filepath.Join(o.Dir, "data.sock"), metrics: addresses[1]}
 	g.Process, err = start(nil, nil, os.Environ(), o.Binary, "serve", "--config", o.Source, "--state-dir", filepath.Join(o.Dir, "state"),
-		"--http-addr", g.Addr, "--unix-socket", g.Socket, "--metrics-addr", g.metrics, "--admin-addr", addresses[2], "--shutdown-delay", "0s")
+		"--http-addr", g.Addr, "--grpc-addr", "off", "--unix-socket", g.Socket, "--metrics-addr", g.metrics, "--admin-addr", addresses[2], "--shutdown-delay", "0s")
 	if err != nil {
 		return nil, err
 	}

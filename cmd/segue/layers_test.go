@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"loader":                    {"runtime", "loader/..."},
 	"gateway/rollout":           {"configs"},
 	"gateway/oip":               {"runtime"},
+	"gateway/oip/oippb":         {},
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
 	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact", "loader/store", "runtime"},
@@ -44,6 +45,7 @@ var owners = map[string][]string{
 	"github.com/sony/gobreaker/v2":        {"gateway"},
 	"golang.org/x/time/rate":              {"gateway"},
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},
+	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
 	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store"},
 }
 

@@ -54,18 +54,23 @@ func listen(p process, gw *gateway.Gateway, executor *batch.Executor, registry *
 		Executor: executor, Pool: runtime.NewPool(), Log: log,
 		ConfiguredIn: map[string]string{"file": "a folder of documents", "consul": "documents in Consul"}[where],
 	})
-	if err := l.tcp("data", p.httpAddr, p.data, l.data.Serve); err != nil {
+	if err := l.tcp("data", p.httpAddr, p.data, (*gateway.Certificate).Listen, l.data.Serve); err != nil {
 		return l, err
 	}
-	if p.httpAddr != "" && !gateway.Loopback(p.httpAddr) && !keys {
-		log.Warn("the data API listens beyond loopback and asks nobody for a key; configure keys in settings to close it", "address", p.httpAddr)
+	if err := l.tcp("data over gRPC", p.grpcAddr, p.data, (*gateway.Certificate).ListenGRPC, l.data.ServeGRPC); err != nil {
+		return l, err
+	}
+	for _, address := range []string{p.httpAddr, p.grpcAddr} {
+		if address != "" && !gateway.Loopback(address) && !keys {
+			log.Warn("the data API listens beyond loopback and asks nobody for a key; configure keys in settings to close it", "address", address)
+		}
 	}
 	if err := l.unix(p.unixSocket, l.data.Serve); err != nil {
 		return l, err
 	}
 	if p.metricsAddr != "" {
 		l.metrics = gw.MetricsServer(l.data, p.metricsEndpoint, registry)
-		if err := l.tcp("metrics", p.metricsAddr, p.metrics, l.metrics.Serve); err != nil {
+		if err := l.tcp("metrics", p.metricsAddr, p.metrics, (*gateway.Certificate).Listen, l.metrics.Serve); err != nil {
 			return l, err
 		}
 	}
@@ -76,16 +81,17 @@ func listen(p process, gw *gateway.Gateway, executor *batch.Executor, registry *
 		}
 		admin := gw.AdminServer(gateway.AdminOptions{Exposed: !withTLS && !gateway.Loopback(p.adminAddr), Level: level, Log: log})
 		l.admin = admin.HTTPServer
-		if err := l.tcp("admin", p.adminAddr, p.admin, l.admin.Serve); err != nil {
+		if err := l.tcp("admin", p.adminAddr, p.admin, (*gateway.Certificate).Listen, l.admin.Serve); err != nil {
 			return l, err
 		}
 	}
 	return l, nil
 }
 
-// tcp opens a TCP listener, with TLS where there is a certificate. An empty
-// address opens none.
-func (l *listeners) tcp(what, address string, pair keyPair, serve func(net.Listener) error) error {
+// tcp opens a TCP listener, wrapped for TLS where there is a certificate. An
+// empty address opens none.
+func (l *listeners) tcp(what, address string, pair keyPair, wrap func(*gateway.Certificate, net.Listener) net.Listener,
+	serve func(net.Listener) error) error {
 	if address == "" {
 		return nil
 	}
@@ -98,7 +104,7 @@ func (l *listeners) tcp(what, address string, pair keyPair, serve func(net.Liste
 		if err != nil {
 			return errors.Join(fmt.Errorf("%s listener: %w", what, err), ln.Close())
 		}
-		ln = certificate.Listen(ln)
+		ln = wrap(certificate, ln)
 	}
 	l.open = append(l.open, listening{what, ln, serve})
 	l.log.Info("listening", "what", what, "address", ln.Addr().String(), "tls", pair.cert != "")

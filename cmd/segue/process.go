@@ -13,8 +13,8 @@ import (
 // process is what the settings say, checked and typed.
 type process struct {
 	config, stateDir, instance                string
-	httpAddr, unixSocket, metricsAddr         string
-	metricsEndpoint, adminAddr                string
+	httpAddr, grpcAddr, unixSocket            string
+	metricsAddr, metricsEndpoint, adminAddr   string
 	data, metrics, admin                      keyPair
 	appEnv, logLevel, logFormat, modelVersion string
 	batchSize, maxDimension                   int
@@ -36,7 +36,7 @@ func (s *settings) check(hostname string) (process, error) {
 	c := &checking{settings: s}
 	p := process{
 		config: c.source(), stateDir: s.get("state-dir"), modelVersion: s.get("model-version"), library: s.get("onnxruntime-lib"),
-		httpAddr: c.address("http-addr"), metricsAddr: c.address("metrics-addr"), adminAddr: c.address("admin-addr"),
+		httpAddr: c.address("http-addr"), grpcAddr: c.address("grpc-addr"), metricsAddr: c.address("metrics-addr"), adminAddr: c.address("admin-addr"),
 		data: c.keyPair(""), metrics: c.keyPair("metrics-"), admin: c.keyPair("admin-"),
 		metricsEndpoint: c.metricsEndpoint(),
 		appEnv:          c.oneOf("app-env", "development", "staging", "production"),
@@ -46,8 +46,8 @@ func (s *settings) check(hostname string) (process, error) {
 	if v := s.get("unix-socket"); v != "off" {
 		p.unixSocket = v
 	}
-	if s.get("http-addr") == "off" && p.unixSocket == "" {
-		c.problems = append(c.problems, errors.New("http-addr and unix-socket are both off: nothing would be served"))
+	if s.get("http-addr") == "off" && s.get("grpc-addr") == "off" && p.unixSocket == "" {
+		c.problems = append(c.problems, errors.New("http-addr, grpc-addr and unix-socket are all off: nothing would be served"))
 	}
 	switch on, err := strconv.ParseBool(s.get("enable-monitoring")); {
 	case err != nil:

@@ -27,9 +27,15 @@ func (in *inputDecoder) fillBinary(datatype []byte) error {
 	}
 	raw := in.binary[:given]
 	in.binary = in.binary[given:]
+	return in.fillRaw(spec, elements, size, raw)
+}
+
+// fillRaw takes an input's elements as they lie in memory; for a fixed-size
+// type raw is of that size.
+func (in *inputDecoder) fillRaw(spec *runtime.TensorSpec, elements, size int64, raw []byte) error {
 	if spec.Type == runtime.BYTES {
-		if limit := in.limits.MaxTensorBytes; limit > 0 && given > limit {
-			return tooLarge("input "+quote(spec.Name), given, limit)
+		if limit := in.limits.MaxTensorBytes; limit > 0 && int64(len(raw)) > limit {
+			return tooLarge("input "+quote(spec.Name), int64(len(raw)), limit)
 		}
 		return in.r.splitBytes(in.position, elements, raw)
 	}
@@ -69,7 +75,7 @@ func (r *InferRequest) splitBytes(position int, elements int64, raw []byte) erro
 	tensor := &r.Inputs[position]
 	name, shape := tensor.Name, tensor.Shape
 	if elements > int64(len(raw))/4 {
-		return refuse("input %s: binary_data_size %d is too small for shape %s, whose %d elements take 4 bytes each for their lengths alone",
+		return refuse("input %s: %d bytes of binary data are too few for shape %s, whose %d elements take 4 bytes each for their lengths alone",
 			quote(name), len(raw), runtime.FormatShape(shape), elements)
 	}
 	tensor.Strings = r.keepStrings(int(elements))

@@ -170,7 +170,7 @@ func TestBadBinaryRequestsDrawTheirComplaint(t *testing.T) {
 		{"elements too many", "x BYTES [-1]", texts("[1]", "a", "b"), 0, `input "x": 5 bytes are left over behind its 1 elements`},
 		{"elements too few", "x BYTES [-1]", texts("[2]", "abcd"), 0, `input "x": the binary data ends within the length of element 1`},
 		{"no room for lengths", "x BYTES [-1]", texts("[1000000000000]", "a"), 0,
-			`input "x": binary_data_size 5 is too small for shape [1000000000000], whose 1000000000000 elements take 4 bytes each for their lengths alone`},
+			`input "x": 5 bytes of binary data are too few for shape [1000000000000], whose 1000000000000 elements take 4 bytes each for their lengths alone`},
 		{"boolean of 2", "x BOOL [-1]", strings.Replace(header("[11]", 11), "FP32", "BOOL", 1) + "\x00" + "\x00\x01\x00\x01\x00\x01\x00\x01\x00\x02\x00", 0,
 			`input "x": element 9 is 2, want 0 or 1 for BOOL`},
 	} {

@@ -31,7 +31,7 @@ func checkRefusal(t *testing.T, err error) {
 	}
 }
 
-func checkMemory(t *testing.T, m *memory, r *InferRequest, body []byte) {
+func checkMemory(t testing.TB, m *memory, r *InferRequest, body []byte) {
 	t.Helper()
 	if elements := 24 * len(r.strings); m.asked > 4*len(body)+8 || elements > 8*len(body)+24 {
 		t.Fatalf("%d bytes and %d of elements for a body of %d", m.asked, elements, len(body))

@@ -137,14 +137,8 @@ func (d *inferDecoder) output() error {
 			if err != nil {
 				return err
 			}
-			position = outputPosition(d.sig, name)
-			switch {
-			case position < 0:
-				return refuse("unknown output %s: the model gives %s", quote(name), listNames(d.sig.Outputs))
-			case slices.Contains(d.r.outputs, position):
-				return refuse("output %s is asked for twice", quote(name))
-			}
-			return nil
+			position, err = d.claimOutput(name)
+			return err
 		case "parameters":
 			if err := seen.once(2, key, d.s.pos); err != nil {
 				return err
@@ -162,6 +156,32 @@ func (d *inferDecoder) output() error {
 	d.r.outputs = append(d.r.outputs, position)
 	d.r.choices = append(d.r.choices, p.binaryData)
 	return nil
+}
+
+// askFor notes a requested output and what it says of its form.
+func (d *inferDecoder) askFor(name []byte, form choice) error {
+	if len(name) == 0 {
+		return refuse("outputs[%d] has no name", len(d.r.outputs))
+	}
+	position, err := d.claimOutput(name)
+	if err != nil {
+		return err
+	}
+	d.r.outputs = append(d.r.outputs, position)
+	d.r.choices = append(d.r.choices, form)
+	return nil
+}
+
+// claimOutput finds a named output that was not asked for yet.
+func (d *inferDecoder) claimOutput(name []byte) (position int, err error) {
+	position = outputPosition(d.sig, name)
+	switch {
+	case position < 0:
+		return 0, refuse("unknown output %s: the model gives %s", quote(name), listNames(d.sig.Outputs))
+	case slices.Contains(d.r.outputs, position):
+		return 0, refuse("output %s is asked for twice", quote(name))
+	}
+	return position, nil
 }
 
 func outputPosition(sig *runtime.Signature, name []byte) int {

@@ -1,7 +1,6 @@
 package oip
 
 import (
-	"bytes"
 	"math"
 	"time"
 )
@@ -52,9 +51,8 @@ func (p *parameters) decode(s *scanner) error {
 			p.timeout = time.Duration(min(microseconds, math.MaxInt64/1000)) * time.Microsecond
 			return err
 		}
-		if string(key) == "classification" || string(key) == "priority" ||
-			bytes.HasPrefix(key, []byte("sequence_")) || bytes.HasPrefix(key, []byte("shared_memory_")) {
-			return refuse("parameter %s is not supported", quote(key))
+		if err := refuseUnsupported(key); err != nil {
+			return err
 		}
 		return s.skip()
 	})

@@ -39,6 +39,8 @@ type Config struct {
 type Gateway struct {
 	// URL, MetricsURL and AdminURL are the roots of its listeners.
 	URL, MetricsURL, AdminURL string
+	// GRPC is the address of its gRPC listener.
+	GRPC string
 	// StateDir is its state folder.
 	StateDir string
 
@@ -115,11 +117,11 @@ func Start(t testing.TB, c Config) *Gateway {
 		c.StateDir = t.TempDir()
 	}
 	address := func() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t))) }
-	data, metrics, admin := address(), address(), address()
-	args := append([]string{"serve", "--config", c.Source, "--state-dir", c.StateDir, "--http-addr", data,
+	data, rpc, metrics, admin := address(), address(), address(), address()
+	args := append([]string{"serve", "--config", c.Source, "--state-dir", c.StateDir, "--http-addr", data, "--grpc-addr", rpc,
 		"--metrics-addr", metrics, "--admin-addr", admin, "--shutdown-delay", "0s"}, c.Args...)
 	g := &Gateway{
-		URL: "http://" + data, MetricsURL: "http://" + metrics, AdminURL: "http://" + admin,
+		URL: "http://" + data, MetricsURL: "http://" + metrics, AdminURL: "http://" + admin, GRPC: rpc,
 		StateDir: c.StateDir, cmd: exec.Command(Binary(t, "segue"), args...), log: &logBuffer{}, done: make(chan struct{}),
 	}
 	g.cmd.Env = append(os.Environ(), c.Env...)

@@ -31,7 +31,9 @@ class Gateway:
         self._binary, self._config, self._state = binary, config, state
         self._headers = dict(headers or {})
         self.log_path = state.with_suffix(".log")
-        self.data, self.metrics, self.admin = (f"127.0.0.1:{port}" for port in _free_ports(3))
+        self.data, self.grpc, self.metrics, self.admin = (
+            f"127.0.0.1:{port}" for port in _free_ports(4)
+        )
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Gateway:
@@ -46,6 +48,7 @@ class Gateway:
                     f"--config=file:{self._config}",
                     f"--state-dir={self._state}",
                     f"--http-addr={self.data}",
+                    f"--grpc-addr={self.grpc}",
                     f"--metrics-addr={self.metrics}",
                     f"--admin-addr={self.admin}",
                     "--shutdown-delay=0s",

@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/encoding/proto"
+	"google.golang.org/grpc/mem"
+)
+
+// frame is one message as it goes over the wire.
+type frame struct{ buffer mem.Buffer }
+
+// bytes are the message, valid until free.
+func (f *frame) bytes() []byte {
+	if f.buffer == nil {
+		return nil
+	}
+	return f.buffer.ReadOnlyData()
+}
+
+func (f *frame) size() int { return len(f.bytes()) }
+
+func (f *frame) free() {
+	if f.buffer != nil {
+		f.buffer.Free()
+		f.buffer = nil
+	}
+}
+
+// make fills the frame with a message of this size.
+func (f *frame) make(size int, appendTo func([]byte) []byte) {
+	if mem.IsBelowBufferPoolingThreshold(size) {
+		f.buffer = mem.SliceBuffer(appendTo(make([]byte, 0, size)))
+		return
+	}
+	pool := mem.DefaultBufferPool()
+	block := pool.Get(size)
+	*block = appendTo((*block)[:0])
+	f.buffer = mem.NewBuffer(block, pool)
+}
+
+// frameCodec passes frames through and leaves other messages to the library's
+// codec. The buffer of a frame that is sent belongs to the library from then
+// on.
+type frameCodec struct{ messages encoding.CodecV2 }
+
+func newFrameCodec() frameCodec { return frameCodec{encoding.GetCodecV2(proto.Name)} }
+
+func (c frameCodec) Name() string { return proto.Name }
+
+func (c frameCodec) Marshal(v any) (mem.BufferSlice, error) {
+	if f, ok := v.(*frame); ok {
+		return mem.BufferSlice{f.buffer}, nil
+	}
+	return c.messages.Marshal(v)
+}
+
+func (c frameCodec) Unmarshal(data mem.BufferSlice, v any) error {
+	if f, ok := v.(*frame); ok {
+		f.buffer = data.MaterializeToBuffer(mem.DefaultBufferPool())
+		return nil
+	}
+	return c.messages.Unmarshal(data, v)
+}

@@ -1,0 +1,206 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/segue-serving/segue/gateway/oip"
+	"github.com/segue-serving/segue/runtime"
+)
+
+const (
+	// keptBytes is the largest buffer that a call keeps for the next request;
+	// larger ones come from the pool of tensor memory or are left to the
+	// garbage collector.
+	keptBytes = 1 << 20
+	// drainBytes is the largest rest of an unread body that is read to keep
+	// the connection; behind more the connection is closed.
+	drainBytes = 64 << 10
+)
+
+// httpCall is a call that came over HTTP, with all the memory that takes.
+type httpCall struct {
+	call
+	ctx  *fasthttp.RequestCtx
+	conn *conn
+
+	body      body
+	out       []byte // the answer's body
+	packed    []byte // the same, compressed
+	predict   oip.PredictRequest
+	inferred  oip.InferResponse
+	predicted oip.PredictResponse
+}
+
+func newHTTPCall(s *DataServer) *httpCall {
+	c := &httpCall{call: call{server: s, stripe: uint8(s.stripes.Add(1)), context: context.Background()}}
+	c.wire = c
+	return c
+}
+
+func (c *httpCall) begin(ctx *fasthttp.RequestCtx) {
+	c.ctx = ctx
+	c.conn = ctx.Conn().(*conn) // what Serve's listeners accept
+	c.conn.current = c
+	c.call.begin()
+}
+
+// end counts the request and sees that the connection is where the next one
+// can begin. The answer is written after it, from memory of the call, which is
+// therefore only released when the connection is idle again.
+func (c *httpCall) end() {
+	ctx := c.ctx
+	if !c.body.drain(ctx, drainBytes) {
+		ctx.SetConnectionClose()
+		c.conn.unread.Store(true)
+	}
+	c.count(protocolHTTP, len(ctx.Response.Body()))
+}
+
+// release gives the call back to be used again.
+func (c *httpCall) release() {
+	c.body.release()
+	if cap(c.out) > keptBytes {
+		c.out = nil
+	}
+	if cap(c.packed) > keptBytes {
+		c.packed = nil
+	}
+	if c.bytesIn > keptBytes {
+		c.predict = oip.PredictRequest{}
+	}
+	c.predict.Reset()
+	c.inferred, c.predicted = oip.InferResponse{}, oip.PredictResponse{}
+	c.ctx, c.conn = nil, nil
+	c.forget()
+	c.server.calls.Put(c)
+}
+
+func (c *httpCall) field(name string) []byte         { return c.ctx.Request.Header.Peek(name) }
+func (c *httpCall) setField(name, value string)      { c.ctx.Response.Header.Set(name, value) }
+func (c *httpCall) setFieldBytes(n string, v []byte) { c.ctx.Response.Header.SetBytesV(n, v) }
+
+// refuse answers with the protocol's error document.
+func (c *httpCall) refuse(status int, message string) {
+	c.out = oip.AppendError(c.out[:0], message)
+	c.reply(status, "application/json", c.out)
+}
+
+func (c *httpCall) answerDocument(status int, document any) {
+	body, err := json.Marshal(document)
+	if err != nil {
+		panic("gateway: document does not encode: " + err.Error())
+	}
+	c.reply(status, "application/json", body)
+}
+
+func (c *httpCall) reply(status int, contentType string, body []byte) {
+	c.ctx.SetStatusCode(status)
+	c.ctx.Response.Header.SetContentType(contentType)
+	c.ctx.Response.SetBodyRaw(body)
+}
+
+func (c *httpCall) readable() bool {
+	contentType := c.ctx.Request.Header.ContentType()
+	if c.takesContentType(contentType) {
+		return true
+	}
+	c.fail(http.StatusUnsupportedMediaType, "unsupported Content-Type "+quoted(contentType)+": want application/json")
+	return false
+}
+
+// takesContentType reports whether a body of this type is decoded. What curl
+// sends by default counts as JSON, as it does everywhere else.
+func (c *httpCall) takesContentType(value []byte) bool {
+	if i := bytes.IndexByte(value, ';'); i >= 0 {
+		value = value[:i]
+	}
+	switch value = bytes.TrimSpace(value); {
+	case len(value) == 0, string(value) == "application/json":
+		return true
+	case bytes.EqualFold(value, []byte("application/octet-stream")):
+		return c.route.endpoint == endpointInfer
+	}
+	return bytes.EqualFold(value, []byte("application/json")) ||
+		bytes.EqualFold(value, []byte("application/x-www-form-urlencoded"))
+}
+
+// decode reads the body as the route's protocol has it.
+func (c *httpCall) decode(v *versionRoute) (*oip.InferRequest, error) {
+	if c.route.endpoint == endpointV1Predict {
+		return &c.predict.InferRequest, oip.DecodePredict(&c.predict, v.runner.Signature(), c.body.content, v.limits, c)
+	}
+	headerLength := -1
+	if headers := c.ctx.Request.Header.PeekAll("Inference-Header-Content-Length"); len(headers) > 0 { // an empty one too
+		length, err := parseDecimal(headers[0])
+		if err != nil {
+			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(headers[0])}
+		}
+		headerLength = int(length)
+	}
+	return &c.infer, oip.DecodeInfer(&c.infer, v.runner.Signature(), c.body.content, headerLength, v.limits, c)
+}
+
+// encode writes the answer.
+func (c *httpCall) encode(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) (err error) {
+	headerLength := -1
+	if c.route.endpoint == endpointV1Predict {
+		c.predicted = oip.PredictResponse{Version: v.version, Outputs: outputs, Columnar: c.predict.Columnar, NonFinite: c.model.nonFinite}
+		c.out, err = oip.AppendPredictResponse(c.out[:0], &c.predicted)
+	} else {
+		c.inferred = oip.InferResponse{Model: v.model, Version: v.version, ID: request.ID, Outputs: outputs,
+			Binary: request.BinaryOutputs, NonFinite: c.model.nonFinite}
+		c.out, headerLength, err = oip.AppendInferResponse(c.out[:0], &c.inferred)
+	}
+	if err != nil {
+		return err
+	}
+	contentType := "application/json"
+	if headerLength >= 0 {
+		contentType = "application/octet-stream"
+		c.scratch = strconv.AppendInt(c.scratch[:0], int64(headerLength), 10)
+		c.ctx.Response.Header.SetBytesV("Inference-Header-Content-Length", c.scratch)
+	}
+	body := c.out
+	if header := c.ctx.Request.Header.Peek("Accept-Encoding"); len(header) > 0 {
+		if of := acceptedCoding(header); of != codingIdentity {
+			if c.packed, err = c.server.codec.compress(c.packed[:0], of, body); err != nil {
+				return err
+			}
+			body = c.packed
+			c.ctx.Response.Header.SetContentEncoding(codingNames[of])
+		}
+		c.ctx.Response.Header.Set("Vary", "Accept-Encoding")
+	}
+	c.reply(http.StatusOK, contentType, body)
+	return nil
+}
+
+// readDocument reads a small JSON body, which may be left out, and reports
+// whether it could; otherwise the answer is given.
+func (c *httpCall) readDocument(to any) bool {
+	if !c.receive() {
+		return false
+	}
+	if len(c.body.content) == 0 {
+		return true
+	}
+	err := json.Unmarshal(c.body.content, to)
+	if err == nil {
+		return true
+	}
+	var syntax *json.SyntaxError
+	message := "malformed request: the body is not the JSON object that is wanted"
+	if errors.As(err, &syntax) {
+		message = fmt.Sprintf("malformed JSON at byte %d", syntax.Offset)
+	}
+	c.fail(http.StatusBadRequest, message)
+	return false
+}
