@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -100,6 +102,22 @@ func TestWhileShuttingDownTheGatewayIsNotReadyButAnswers(t *testing.T) {
 	gw.Signal(t, syscall.SIGTERM)
 	if code := gw.Wait(t, 5*time.Second); code != 1 {
 		t.Errorf("second signal: exit code %d, want 1", code)
+	}
+}
+
+func TestARequestThatDoesNotEndIsCutOffAfterTheShutdownTimeout(t *testing.T) {
+	gw := seguetest.Start(t, seguetest.Config{Source: "file:" + quickstart, Args: []string{"--shutdown-timeout", "1s"}})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(gw.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /v2/models/wine/infer HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	gw.Signal(t, syscall.SIGTERM)
+	if code := gw.Wait(t, 10*time.Second); code != 0 {
+		t.Errorf("exit code %d, want 0\n%s", code, gw.Log())
 	}
 }
 
