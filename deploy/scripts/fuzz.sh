@@ -11,5 +11,5 @@ n=0
 while read -r package target; do
 	n=$((n + 1))
 	printf '[%d/%d] %s %s for %s\n' "$n" "$total" "$package" "$target" "$duration"
-	go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$duration"
+	go test "$package" -run '^$' -fuzz "^$target\$" -fuzztime "$duration" -fuzzminimizetime 20x
 done <<<"$targets"
