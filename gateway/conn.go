@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"io"
 	"net"
 	"sync/atomic"
@@ -53,6 +54,15 @@ func (c *conn) Close() error {
 
 // connListener wraps what a listener accepts.
 type connListener struct{ net.Listener }
+
+// Close may be called again: a drain closes what the library knows of, and then
+// all listeners.
+func (l connListener) Close() error {
+	if err := l.Listener.Close(); !errors.Is(err, net.ErrClosed) {
+		return err
+	}
+	return nil
+}
 
 // Accept waits for the next connection.
 func (l connListener) Accept() (net.Conn, error) {

@@ -1,9 +1,13 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/batch"
@@ -34,4 +38,23 @@ func TestTheStatusSaysThatADrainingGatewayIsNotReady(t *testing.T) {
 			t.Errorf("version 1 is %s: it answers to the end", state)
 		}
 	})
+}
+
+func TestAListenerServedAfterTheDrainIsClosed(t *testing.T) {
+	g := newTestGateway(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	if err := g.Drain(ctx, 0); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.Serve(ln); err != nil {
+		t.Error(err)
+	}
+	if _, err := ln.Accept(); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("accept: %v, want a closed listener", err)
+	}
 }

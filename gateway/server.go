@@ -100,6 +100,11 @@ type DataServer struct {
 	// mishaps bounds how often what goes wrong with single requests is logged.
 	mishaps *rate.Limiter
 	serving sync.WaitGroup
+	// mu guards the listeners that are served and whether the server is
+	// drained.
+	mu        sync.Mutex
+	listeners []net.Listener
+	stopped   bool
 }
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
@@ -180,12 +185,39 @@ func bodyTime(usual time.Duration, length int, limit int64) time.Duration {
 // Serve answers on a listener until Drain closes it. It may be called for
 // several listeners at once.
 func (s *DataServer) Serve(ln net.Listener) error {
-	s.serving.Add(1)
+	if !s.begin(ln) {
+		return nil
+	}
 	defer s.serving.Done()
 	if err := s.http.Serve(connListener{ln}); err != nil {
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	}
 	return nil
+}
+
+// begin notes a listener that is about to be served. Where the server is
+// drained already it closes the listener and returns false.
+func (s *DataServer) begin(ln net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		_ = ln.Close() // nobody was told of it yet
+		return false
+	}
+	s.listeners = append(s.listeners, ln)
+	s.serving.Add(1)
+	return true
+}
+
+// closeListeners ends every Serve. The HTTP library closes those that it knows
+// of, and one whose Serve has only just begun is not among them.
+func (s *DataServer) closeListeners() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	for _, ln := range s.listeners {
+		_ = ln.Close() // most are closed already
+	}
 }
 
 // ready says whether the gateway is ready, and why it is not.
@@ -216,7 +248,9 @@ func (s *DataServer) Drain(ctx context.Context, delay time.Duration) error {
 	}
 	overGRPC := make(chan error, 1)
 	go func() { overGRPC <- s.grpc.shutdown(ctx) }()
-	if err := errors.Join(s.http.ShutdownWithContext(ctx), <-overGRPC); err != nil {
+	err := errors.Join(s.http.ShutdownWithContext(ctx), <-overGRPC)
+	s.closeListeners()
+	if err != nil {
 		return fmt.Errorf("drain: %d requests are still being answered: %w", s.inFlight.Load(), err)
 	}
 	s.serving.Wait()
