@@ -59,7 +59,7 @@ func (s *settings) check(hostname string) (process, error) {
 		s.set("log-format", map[bool]string{true: "text", false: "json"}[p.appEnv == "development"], "app-env")
 	}
 	p.logFormat = c.oneOf("log-format", "json", "text")
-	s.set("log-level", strings.Replace(strings.ToLower(s.get("log-level")), "warning", "warn", 1), s.originOf("log-level"))
+	s.set("log-level", strings.Replace(strings.ToLower(s.get("log-level")), "warning", "warn", 1), s.find("log-level").origin)
 	p.logLevel = c.oneOf("log-level", "debug", "info", "warn", "error")
 	if s.get("instance") == "" {
 		_, portName, _ := net.SplitHostPort(p.httpAddr)

@@ -105,15 +105,17 @@ func (s *settings) resolve(flags *pflag.FlagSet, getenv func(string) string) {
 	}
 }
 
-func (s *settings) get(flag string) string {
-	i := slices.IndexFunc(s.list, func(one *setting) bool { return one.flag == flag })
-	return s.list[i].value
+// find returns the setting of a flag, which must be one of newSettings.
+func (s *settings) find(flag string) *setting {
+	return s.list[slices.IndexFunc(s.list, func(one *setting) bool { return one.flag == flag })]
 }
+
+func (s *settings) get(flag string) string { return s.find(flag).value }
 
 // set gives a setting a value that follows from others.
 func (s *settings) set(flag, value, origin string) {
-	i := slices.IndexFunc(s.list, func(one *setting) bool { return one.flag == flag })
-	s.list[i].value, s.list[i].origin = value, origin
+	one := s.find(flag)
+	one.value, one.origin = value, origin
 }
 
 // print lists every setting, its value and where it came from, and then those
@@ -139,8 +141,3 @@ func (s *settings) print(w io.Writer, environ []string) error {
 // consulSecrets are the variables of Consul's client that hold a secret
 // themselves.
 var consulSecrets = []string{"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
-
-func (s *settings) originOf(flag string) string {
-	i := slices.IndexFunc(s.list, func(one *setting) bool { return one.flag == flag })
-	return s.list[i].origin
-}
