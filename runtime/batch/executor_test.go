@@ -240,6 +240,41 @@ func TestDropsDoNotGoOnForEver(t *testing.T) {
 	})
 }
 
+func TestTheWaitIsEstimatedFromTheWorkThatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 2})
+		long, short := executor.Instance(sleeper(), InstanceOptions{}), executor.Instance(sleeper(), InstanceOptions{})
+		var wg sync.WaitGroup
+		start := func(i *Instance, takes time.Duration) {
+			wg.Go(func() {
+				if _, err := i.Run(lasting(t.Context(), takes), newCall(0)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		want := func(i *Instance, want time.Duration) {
+			t.Helper()
+			if got := i.Wait(); got != want {
+				t.Errorf("got a wait of %v, want %v", got, want)
+			}
+		}
+		start(long, 100*ms)
+		start(short, 20*ms)
+		want(long, 0)
+		wg.Wait()
+		start(long, 100*ms)
+		want(short, 0)
+		start(long, 100*ms)
+		want(short, 5*ms) // half a run, over two permits
+		start(long, 100*ms)
+		start(short, 20*ms)
+		want(long, 85*ms) // 100ms and 20ms wait, and half of 100ms
+		wg.Wait()
+		want(long, 0)
+	})
+}
+
 func TestErrorsOfTheModelPassAndGiveThePermitBack(t *testing.T) {
 	wrong := errors.New("wrong")
 	var fail func() error

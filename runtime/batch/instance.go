@@ -72,10 +72,15 @@ func (i *Instance) run(ctx context.Context, call *Call, start time.Time) (res ru
 	return i.session.Run(ctx, call.Inputs, call.Outputs)
 }
 
-// learn follows the lower edge of the run times: down at once, up slowly, since
+// learn follows the average of the run times, for Wait. It also follows the lower edge of the run times: down at once, up slowly, since
 // runs of many rows must not make one of a single row look hopeless. A call is
 // dropped only when even a fast run would be too late for it.
 func (i *Instance) learn(ran time.Duration) {
+	if usual, change := i.line.usual.Load(), int64(ran); usual == 0 {
+		i.line.usual.Store(change)
+	} else if change -= usual; change > usual/16 || change < -usual/16 {
+		i.line.usual.Store(usual + change/8)
+	}
 	hint, now := i.line.hint.Load(), int64(ran)
 	switch {
 	case hint == 0 || now < hint:
@@ -84,6 +89,11 @@ func (i *Instance) learn(ran time.Duration) {
 		i.line.hint.Store(hint + (now-hint)/128)
 	}
 }
+
+// Wait estimates how long a call that came now would wait for its turn: the
+// work that waits, as it was measured, over all permits; 0 while one is free.
+// It costs a few loads, so that a request can be refused before it is read.
+func (i *Instance) Wait() time.Duration { return i.permits.expect(&i.line) }
 
 // Signature is what the model takes and gives.
 func (i *Instance) Signature() *runtime.Signature { return i.session.Signature() }

@@ -17,6 +17,9 @@ import (
 type permits struct {
 	total int
 	free  atomic.Int64
+	// work is how long the runs of all waiters are expected to take, in
+	// nanoseconds.
+	work atomic.Int64
 
 	mu          sync.Mutex
 	first, last *waiter
@@ -34,6 +37,8 @@ type line struct {
 	// hint is how long a run takes at least, in nanoseconds, as far as is
 	// known (see Instance.learn).
 	hint atomic.Int64
+	// usual is how long a run takes on average of late, in nanoseconds.
+	usual atomic.Int64
 }
 
 // waiter is a call in the queue. verdict is sent exactly once, after the waiter
@@ -44,6 +49,7 @@ type waiter struct {
 	verdict    chan error
 	prev, next *waiter
 	queued     bool
+	cost       int64 // what it adds to permits.work
 }
 
 func newPermits(n int) *permits {
@@ -108,6 +114,8 @@ func (p *permits) enqueue(l *line, deadline time.Time) (*waiter, error) {
 	p.last = w
 	p.queued++
 	l.queued++
+	w.cost = l.usual.Load()
+	p.work.Add(w.cost)
 	return w, nil
 }
 
@@ -160,6 +168,7 @@ func (p *permits) remove(w *waiter) bool {
 	w.prev, w.next, w.queued = nil, nil, false
 	p.queued--
 	w.line.queued--
+	p.work.Add(-w.cost)
 	if p.first == nil {
 		p.free.Store(0)
 	}
@@ -214,6 +223,15 @@ func (p *permits) recycle(w *waiter) {
 	w.line, w.next = nil, p.spare
 	p.spare = w
 	p.mu.Unlock()
+}
+
+// expect estimates how long a call of the line that came now would wait: for
+// the runs before it, and for half of one that is under way.
+func (p *permits) expect(l *line) time.Duration {
+	if p.free.Load() > 0 {
+		return 0
+	}
+	return time.Duration((p.work.Load() + l.usual.Load()/2) / int64(p.total))
 }
 
 func (p *permits) use() (busy, queued int) {
