@@ -24,6 +24,7 @@ type options struct {
 	out       string
 	binary    string
 	models    string
+	write     string
 	json      bool
 	overwrite bool
 	list      bool
@@ -42,6 +43,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	flags.BoolVar(&o.json, "json", false, "print the results to standard output as one JSON list instead of Markdown")
 	flags.BoolVar(&o.list, "list", false, "list the built-in scenarios and exit")
 	flags.StringVar(&o.binary, "binary", "bin/segue", "the gateway to measure, as make build leaves it")
+	flags.StringVar(&o.write, "write-models", "", "write the generated models into a folder that segue serve --config file:DIR serves, and exit")
 	flags.StringVar(&o.models, "models", "configs/examples/quickstart/models", "folder of the artifacts that are served")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "Measures Segue on this machine; run it from the root of the repository.\n\n"+

@@ -7,10 +7,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segue-serving/segue/bench/measure"
+	"github.com/segue-serving/segue/bench/models"
 	"github.com/segue-serving/segue/bench/report"
 	"github.com/segue-serving/segue/bench/scenario"
 	"github.com/segue-serving/segue/bench/server"
@@ -22,6 +25,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	o, err := parseOptions(arguments, stderr)
 	if err != nil {
 		return err
+	}
+	if o.write != "" {
+		return models.Write(o.write)
 	}
 	chosen, err := choose(o, scenarios)
 	if err != nil {
@@ -41,9 +47,15 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 			return err
 		}
 	}
+	dir, err := os.MkdirTemp("", "segue-bench-models")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	generate := sync.OnceValues(func() (string, error) { return filepath.Join(dir, "models"), models.Write(dir) })
 	var results []*report.Result
 	for _, s := range chosen {
-		result, err := measureOne(ctx, o, s, arguments, stderr)
+		result, err := measureOne(ctx, o, s, generate, arguments, stderr)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -71,13 +83,13 @@ func verdict(results []*report.Result) error {
 }
 
 // measureOne measures one scenario and notes what it ran on.
-func measureOne(ctx context.Context, o options, s *scenario.Scenario, arguments []string, stderr io.Writer) (*report.Result, error) {
+func measureOne(ctx context.Context, o options, s *scenario.Scenario, generate func() (string, error), arguments []string, stderr io.Writer) (*report.Result, error) {
 	setup, err := describe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	result, err := measure.Run(ctx, s, measure.Parts{
-		Gateway: o.binary, Models: o.models, Progress: stderr,
+		Gateway: o.binary, Models: o.models, Generate: generate, Progress: stderr,
 		Consul: func() (string, error) { return server.ConsulBinary(os.Getenv) },
 	})
 	if err != nil {

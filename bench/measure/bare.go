@@ -38,7 +38,11 @@ func (c *contest) session(ctx context.Context, m scenario.Model) (runtime.Sessio
 	if s, ok := c.bare.sessions[m.Model]; ok {
 		return s, nil
 	}
-	s, err := c.bare.engine.Open(ctx, filepath.Join(c.Models, m.Model, m.Version, "model.onnx"), runtime.Options{Threads: 1})
+	dir, err := c.folder(m.Model, m.Version)
+	if err != nil {
+		return nil, err
+	}
+	s, err := c.bare.engine.Open(ctx, filepath.Join(dir, "model.onnx"), runtime.Options{Threads: 1})
 	if err == nil {
 		c.bare.sessions[m.Model] = s
 	}

@@ -31,7 +31,11 @@ type fleet struct {
 func (r *runner) changes(ctx context.Context, o *scenario.Changes) (err error) {
 	f := &fleet{runner: r, options: o, artifacts: map[string]server.Artifact{}}
 	for _, v := range o.Versions {
-		if f.artifacts[v], err = server.NewArtifact(filepath.Join(r.Models, o.Model, v)); err != nil {
+		dir, err := r.folder(o.Model, v)
+		if err != nil {
+			return err
+		}
+		if f.artifacts[v], err = server.NewArtifact(dir); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,10 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,8 +23,10 @@ type Parts struct {
 	// asks for it.
 	Gateway string
 	Consul  func() (string, error)
-	// Models is the folder of artifacts, as model/version.
-	Models string
+	// Models is the folder of artifacts, as model/version. Those that are not
+	// in it are taken from Generate, which returns another such folder.
+	Models   string
+	Generate func() (string, error)
 	// Progress takes a line for everything that was measured.
 	Progress io.Writer
 }
@@ -95,9 +99,24 @@ func (r *runner) gateway(ctx context.Context, source string) (*server.Gateway, e
 	return g, nil
 }
 
+// folder is where a version's artifact lies.
+func (r *runner) folder(model, version string) (string, error) {
+	dir := filepath.Join(r.Models, model, version)
+	_, err := os.Stat(dir)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return dir, err
+	}
+	generated, err := r.Generate()
+	return filepath.Join(generated, model, version), err
+}
+
 // artifact reads the manifest of a version and makes its requests.
 func (r *runner) artifact(model, version string) (*payload.Manifest, []payload.Sample, error) {
-	m, err := payload.Read(filepath.Join(r.Models, model, version))
+	dir, err := r.folder(model, version)
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := payload.Read(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s version %s: %w", model, version, err)
 	}

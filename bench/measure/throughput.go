@@ -88,7 +88,11 @@ func (c *contest) close() {
 func (c *contest) startGateway(ctx context.Context) error {
 	documents := map[string][]byte{}
 	for _, m := range c.options.Models {
-		artifact, err := server.NewArtifact(filepath.Join(c.Models, m.Model, m.Version))
+		dir, err := c.folder(m.Model, m.Version)
+		if err != nil {
+			return err
+		}
+		artifact, err := server.NewArtifact(dir)
 		if err != nil {
 			return err
 		}
