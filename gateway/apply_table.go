@@ -121,6 +121,7 @@ func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versi
 			MaxTensorBytes: r.opts.MaxTensorBytes, MaxDimension: int64(rt.MaxDimension), MaxBatch: int64(rt.MaxBatchSize),
 		},
 	}
+	v.names = hashNames(v.model, v.version, v.variant)
 	v.metrics = r.metrics.version(v.model, v.version, v.variant)
 	if res != nil {
 		v.runner = res.Instance().(Instance).Instance

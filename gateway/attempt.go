@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/segue-serving/segue/gateway/oip"
 	"github.com/segue-serving/segue/runtime"
@@ -16,10 +15,10 @@ import (
 // the one outcome that the try is counted under. The version's resident is
 // held by the caller.
 func (c *call) attempt(v *versionRoute) outcome {
-	started := time.Now()
+	started := c.elapsed()
 	request, err := c.wire.decode(v)
 	defer c.releaseTensors()
-	decoded := time.Now()
+	decoded := c.elapsed()
 	if err != nil {
 		c.failWith(err)
 		if c.status >= http.StatusInternalServerError {
@@ -27,7 +26,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 		}
 		return outcomeClientError
 	}
-	v.metrics.observe(c.stripe, stageDecode, int64(decoded.Sub(started)))
+	v.metrics.observe(c.stripe, stageDecode, int64(decoded-started))
 	if limit := c.started.Add(request.Timeout); request.Timeout > 0 && limit.Before(c.run.Deadline) {
 		c.run.Deadline = limit
 	}
@@ -40,11 +39,12 @@ func (c *call) attempt(v *versionRoute) outcome {
 	v.metrics.observe(c.stripe, stageQueue, int64(c.run.Queued))
 	v.metrics.observe(c.stripe, stageInference, int64(c.run.Ran))
 	v.metrics.observe(c.stripe, stageBatch, rows(request.Inputs, v.runner.Signature()))
-	encoding := time.Now()
+	encoding := c.elapsed()
+	now := c.started.Add(encoding)
 	if errors.Is(c.context.Err(), context.Canceled) {
 		return c.failRun(v, context.Canceled)
 	}
-	if encoding.After(c.run.Deadline) {
+	if now.After(c.run.Deadline) {
 		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
 		return outcomeTimeout
 	}
@@ -57,8 +57,8 @@ func (c *call) attempt(v *versionRoute) outcome {
 	if err := c.wire.encode(v, request, result.Tensors); err != nil {
 		return c.failEncode(err, ended)
 	}
-	v.metrics.observe(c.stripe, stageEncode, int64(time.Since(encoding)))
-	c.scratch = c.ids().append(c.scratch[:0], hashNames(v.model, v.version, v.variant), encoding)
+	v.metrics.observe(c.stripe, stageEncode, int64(c.elapsed()-encoding))
+	c.scratch = c.ids().append(c.scratch[:0], v.names, now)
 	c.wire.setFieldBytes("Segue-Prediction-Id", c.scratch)
 	return ended
 }

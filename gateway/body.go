@@ -132,7 +132,7 @@ func (b *body) unpack(codecs *codec, of coding, limit int64) (err error) {
 // receive reads and decompresses the request's body and reports whether it
 // could; otherwise the answer is given.
 func (c *httpCall) receive() bool {
-	header := c.ctx.Request.Header.ContentEncoding()
+	header := c.head.values[fieldContentEncoding]
 	of, ok := parseContentEncoding(header)
 	if !ok {
 		c.ctx.Response.Header.Set("Accept-Encoding", "gzip, deflate, zstd")

@@ -22,6 +22,9 @@ const (
 // conn is a connection with what its current request holds.
 type conn struct {
 	net.Conn
+	timeouts Timeouts
+	// reading and writing belong to the goroutine that serves the connection.
+	reading, writing deadline
 	// current is the request being answered, from its handler's begin until
 	// the answer is written: the answer's bytes lie in its memory. It belongs
 	// to the goroutine that serves the connection.
@@ -31,12 +34,22 @@ type conn struct {
 }
 
 // connState gives a request's memory back once its answer is written, or the
-// connection is lost. Both states are told by the goroutine that serves it.
+// connection is lost, and says how long what comes next may take. All states
+// but the first are told by the goroutine that serves the connection.
 func connState(nc net.Conn, state fasthttp.ConnState) {
 	c, ok := nc.(*conn)
-	if ok && c.current != nil && (state == fasthttp.StateIdle || state == fasthttp.StateClosed) {
-		c.current.release()
-		c.current = nil
+	if !ok {
+		return
+	}
+	switch state {
+	case fasthttp.StateActive: // the first byte of a request is there
+		c.reading.wanted, c.writing.wanted = time.Time{}, time.Time{}
+	case fasthttp.StateIdle, fasthttp.StateClosed:
+		if c.current != nil {
+			c.reading.wanted = c.current.ended.Add(c.timeouts.Idle)
+			c.current.release()
+			c.current = nil
+		}
 	}
 }
 
@@ -53,7 +66,10 @@ func (c *conn) Close() error {
 }
 
 // connListener wraps what a listener accepts.
-type connListener struct{ net.Listener }
+type connListener struct {
+	net.Listener
+	timeouts Timeouts
+}
 
 // Close may be called again: a drain closes what the library knows of, and then
 // all listeners.
@@ -70,5 +86,6 @@ func (l connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c}, nil
+	wait := deadline{exact: endsOnlyOnce(c)}
+	return &conn{Conn: c, timeouts: l.timeouts, reading: wait, writing: wait}, nil
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -44,7 +45,7 @@ func newGRPCCall(s *DataServer) *grpcCall {
 func (c *grpcCall) begin(ctx context.Context, e endpoint) {
 	c.server.grpc.active.Add(1)
 	c.context, c.head, c.route.endpoint = ctx, make(metadata.MD, 8), e
-	c.call.begin()
+	c.call.begin(time.Now())
 }
 
 // end counts the call and lets go of it.

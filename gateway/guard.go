@@ -5,23 +5,65 @@ import "bytes"
 // maxHeaders bounds the header fields of one request.
 const maxHeaders = 100
 
-// guard looks at a request's head as it came over the wire and says what is
-// wrong with it, "" where nothing is; many reports too many fields, sized that
-// the head states the body's length. The parser
-// behind it is lenient where leniency lets two servers in a row disagree about
-// where a request ends (request smuggling), so the gateway answers 400 and
-// closes the connection on: versions other than HTTP/1.0 and 1.1, folded
-// lines, bare line feeds, names that are not tokens, Content-Length beside
-// Transfer-Encoding, and any transfer coding but chunked.
-func guard(protocol, fields []byte) (problem string, many, sized bool) {
+// headField is a field that the gateway itself looks at with every request.
+type headField uint8
+
+const (
+	fieldRequestID headField = iota
+	fieldAuthorization
+	fieldTimeout
+	fieldContentEncoding
+	fieldAcceptEncoding
+	fieldHeaderLength
+	headFieldCount
+)
+
+var headFieldNames = [headFieldCount]string{"X-Request-Id", "Authorization", "X-Request-Timeout-Ms", "Content-Encoding",
+	"Accept-Encoding", "Inference-Header-Content-Length"}
+
+// headFieldByLength finds the only field whose name has a length, with one for
+// none. It is constant.
+var headFieldByLength = func() (at [32]headField) {
+	for i := range at {
+		at[i] = headFieldCount
+	}
+	for f, name := range headFieldNames {
+		at[len(name)] = headField(f)
+	}
+	return at
+}()
+
+// head is what a request's head says, read in one pass.
+type head struct {
+	// problem is why the request is refused, "" where nothing is wrong; many
+	// reports too many fields.
+	problem string
+	many    bool
+	// sized reports that the head states the body's length.
+	sized bool
+	// values are the first values of the known fields, nil for those that are
+	// not there. They lie in the head.
+	values [headFieldCount][]byte
+}
+
+// read looks at a request's head as it came over the wire. The parser behind it
+// is lenient where leniency lets two servers in a row disagree about where a
+// request ends (request smuggling), so the gateway answers 400 and closes the
+// connection on: versions other than HTTP/1.0 and 1.1, folded lines, bare line
+// feeds, names that are not tokens, Content-Length beside Transfer-Encoding,
+// and any transfer coding but chunked.
+func (h *head) read(protocol, fields []byte) {
+	*h = head{}
 	if string(protocol) != "HTTP/1.1" && string(protocol) != "HTTP/1.0" {
-		return "the HTTP version is not supported: want HTTP/1.1", false, false
+		h.problem = "the HTTP version is not supported: want HTTP/1.1"
+		return
 	}
 	coding := false
 	for n := 0; len(fields) > 0; n++ {
 		end := bytes.IndexByte(fields, '\n')
 		if end < 1 || fields[end-1] != '\r' {
-			return "malformed header: a line does not end in CR LF", false, false
+			h.problem = "malformed header: a line does not end in CR LF"
+			return
 		}
 		line := fields[:end-1]
 		fields = fields[end+1:]
@@ -29,29 +71,48 @@ func guard(protocol, fields []byte) (problem string, many, sized bool) {
 			break
 		}
 		if n == maxHeaders {
-			return "too many header fields", true, false
+			h.problem, h.many = "too many header fields", true
+			return
 		}
 		if line[0] == ' ' || line[0] == '\t' {
-			return "malformed header: folded lines are not supported", false, false
+			h.problem = "malformed header: folded lines are not supported"
+			return
 		}
 		colon := bytes.IndexByte(line, ':')
 		if colon < 1 || !isToken(line[:colon]) {
-			return "malformed header: a field name holds a character that it must not hold", false, false
+			h.problem = "malformed header: a field name holds a character that it must not hold"
+			return
 		}
 		switch name := line[:colon]; {
 		case len(name) == len("content-length") && bytes.EqualFold(name, []byte("content-length")):
-			sized = true
+			h.sized = true
 		case len(name) == len("transfer-encoding") && bytes.EqualFold(name, []byte("transfer-encoding")):
 			coding = true
-			if !bytes.EqualFold(bytes.TrimSpace(line[colon+1:]), []byte("chunked")) {
-				return "malformed header: the only supported Transfer-Encoding is chunked", false, false
+			if !bytes.EqualFold(trimField(line[colon+1:]), []byte("chunked")) {
+				h.problem = "malformed header: the only supported Transfer-Encoding is chunked"
+				return
+			}
+		case len(name) < len(headFieldByLength):
+			f := headFieldByLength[len(name)]
+			if f < headFieldCount && h.values[f] == nil && bytes.EqualFold(name, []byte(headFieldNames[f])) {
+				h.values[f] = trimField(line[colon+1:])
 			}
 		}
 	}
-	if sized && coding {
-		return "malformed header: Content-Length and Transfer-Encoding together", false, false
+	if h.sized && coding {
+		h.problem = "malformed header: Content-Length and Transfer-Encoding together"
 	}
-	return "", false, sized
+}
+
+// trimField takes the white space off a field's value. What is left is not nil.
+func trimField(value []byte) []byte {
+	for len(value) > 0 && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	for len(value) > 0 && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
+		value = value[:len(value)-1]
+	}
+	return value
 }
 
 // tokenBytes marks the characters of a token (RFC 9110, 5.6.2). It is constant.

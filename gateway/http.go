@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -30,6 +31,7 @@ type httpCall struct {
 	call
 	ctx  *fasthttp.RequestCtx
 	conn *conn
+	head head
 
 	body      body
 	out       []byte // the answer's body
@@ -45,11 +47,12 @@ func newHTTPCall(s *DataServer) *httpCall {
 	return c
 }
 
-func (c *httpCall) begin(ctx *fasthttp.RequestCtx) {
+func (c *httpCall) begin(ctx *fasthttp.RequestCtx, at time.Time) {
 	c.ctx = ctx
 	c.conn = ctx.Conn().(*conn) // what Serve's listeners accept
 	c.conn.current = c
-	c.call.begin()
+	c.head.read(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders())
+	c.call.begin(at)
 }
 
 // end counts the request and sees that the connection is where the next one
@@ -62,6 +65,7 @@ func (c *httpCall) end() {
 		c.conn.unread.Store(true)
 	}
 	c.count(protocolHTTP, len(ctx.Response.Body()))
+	c.conn.writing.wanted = c.ended.Add(c.conn.timeouts.Write)
 }
 
 // release gives the call back to be used again.
@@ -78,14 +82,31 @@ func (c *httpCall) release() {
 	}
 	c.predict.Reset()
 	c.inferred, c.predicted = oip.InferResponse{}, oip.PredictResponse{}
-	c.ctx, c.conn = nil, nil
+	c.ctx, c.conn, c.head = nil, nil, head{}
 	c.forget()
 	c.server.calls.Put(c)
 }
 
-func (c *httpCall) field(name string) []byte         { return c.ctx.Request.Header.Peek(name) }
-func (c *httpCall) setField(name, value string)      { c.ctx.Response.Header.Set(name, value) }
-func (c *httpCall) setFieldBytes(n string, v []byte) { c.ctx.Response.Header.SetBytesV(n, v) }
+func (c *httpCall) field(name string) []byte {
+	switch name {
+	case "X-Request-Id":
+		return c.head.values[fieldRequestID]
+	case "Authorization":
+		return c.head.values[fieldAuthorization]
+	case "X-Request-Timeout-Ms":
+		return c.head.values[fieldTimeout]
+	}
+	return c.ctx.Request.Header.Peek(name)
+}
+
+// Names are given in the form that the library would bring them into.
+func (c *httpCall) setField(name, value string) {
+	c.ctx.Response.Header.SetCanonical([]byte(name), []byte(value))
+}
+
+func (c *httpCall) setFieldBytes(name string, value []byte) {
+	c.ctx.Response.Header.SetCanonical([]byte(name), value)
+}
 
 // refuse answers with the protocol's error document.
 func (c *httpCall) refuse(status int, message string) {
@@ -138,10 +159,10 @@ func (c *httpCall) decode(v *versionRoute) (*oip.InferRequest, error) {
 		return &c.predict.InferRequest, oip.DecodePredict(&c.predict, v.runner.Signature(), c.body.content, v.limits, c)
 	}
 	headerLength := -1
-	if headers := c.ctx.Request.Header.PeekAll("Inference-Header-Content-Length"); len(headers) > 0 { // an empty one too
-		length, err := parseDecimal(headers[0])
+	if header := c.head.values[fieldHeaderLength]; header != nil { // an empty one too
+		length, err := parseDecimal(header)
 		if err != nil {
-			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(headers[0])}
+			return nil, &oip.Error{Status: http.StatusBadRequest, Message: "Inference-Header-Content-Length must be a number of bytes, not " + quoted(header)}
 		}
 		headerLength = int(length)
 	}
@@ -166,10 +187,10 @@ func (c *httpCall) encode(v *versionRoute, request *oip.InferRequest, outputs []
 	if headerLength >= 0 {
 		contentType = "application/octet-stream"
 		c.scratch = strconv.AppendInt(c.scratch[:0], int64(headerLength), 10)
-		c.ctx.Response.Header.SetBytesV("Inference-Header-Content-Length", c.scratch)
+		c.setFieldBytes("Inference-Header-Content-Length", c.scratch)
 	}
 	body := c.out
-	if header := c.ctx.Request.Header.Peek("Accept-Encoding"); len(header) > 0 {
+	if header := c.head.values[fieldAcceptEncoding]; len(header) > 0 {
 		if of := acceptedCoding(header); of != codingIdentity {
 			if c.packed, err = c.server.codec.compress(c.packed[:0], of, body); err != nil {
 				return err

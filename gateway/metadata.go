@@ -38,10 +38,8 @@ func (c *call) findModel() *modelRoute {
 		c.fail(http.StatusNotFound, "unknown model "+quoted(c.route.model))
 		return nil
 	}
+	c.named = m
 	c.wire.setField("Segue-Config-Index", m.index)
-	if c.counted == c.server.metrics.unknown {
-		c.counted = c.server.metrics.version(m.name, "", "")
-	}
 	return m
 }
 

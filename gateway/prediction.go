@@ -28,7 +28,11 @@ func (c *call) answerPrediction() {
 		c.fail(http.StatusTooManyRequests, fmt.Sprintf("model %q: the rate limit of %g requests a second is reached", m.name, float64(m.limiter.Limit())))
 		return
 	}
-	if !c.wire.readable() || !c.readTimeout(m.timeout) || c.chooseVersion(m) == nil || !c.wire.receive() {
+	if !c.wire.readable() || !c.readTimeout(m.timeout) {
+		return
+	}
+	v := c.chooseVersion(m)
+	if v == nil || !c.wire.receive() {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {
@@ -38,16 +42,15 @@ func (c *call) answerPrediction() {
 		return
 	}
 	defer s.inFlight.Add(-1)
-	v := c.acquireVersion()
-	if v == nil {
+	if v = c.acquireVersion(m, v); v == nil {
 		return
 	}
 	defer v.resident.Release()
 	c.counted = v.metrics
 	c.answeredBy(v)
 	outcome := c.attempt(v)
-	now := time.Now()
-	v.metrics.attempted(c.stripe, outcome, c.status == http.StatusOK, now.Sub(c.started), now)
+	took := c.elapsed()
+	v.metrics.attempted(c.stripe, outcome, c.status == http.StatusOK, took, c.started.Add(took))
 }
 
 // readTimeout sets the deadline: the model's limit, or sooner where the client
@@ -131,18 +134,19 @@ func (c *call) chooseVersion(m *modelRoute) *versionRoute {
 	return v
 }
 
-// acquireVersion chooses the version and holds it in memory. A resident that
-// is on its way out has left the table, so that a newer table tells another.
-func (c *call) acquireVersion() *versionRoute {
+// acquireVersion holds the version that was chosen in memory, or that of the
+// table now in force where it is a newer one. A resident that is on its way out
+// has left the table, so that a newer table tells another.
+func (c *call) acquireVersion(m *modelRoute, v *versionRoute) *versionRoute {
 	for range maxReloads {
-		c.table = c.server.router.load()
-		m := c.findModel()
-		if m == nil {
-			return nil
-		}
-		v := c.chooseVersion(m)
-		if v == nil {
-			return nil
+		if now := c.server.router.load(); now != c.table {
+			c.table = now
+			if m = c.findModel(); m == nil {
+				return nil
+			}
+			if v = c.chooseVersion(m); v == nil {
+				return nil
+			}
 		}
 		if v.resident.Acquire() {
 			c.model = m

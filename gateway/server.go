@@ -116,7 +116,6 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return announce(h, timeouts.Read, s.router.load().maxBody)
 		},
-		ReadTimeout: timeouts.Read, WriteTimeout: timeouts.Write, IdleTimeout: timeouts.Idle,
 		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: maxConnections,
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, SecureErrorLogMessage: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
@@ -189,7 +188,7 @@ func (s *DataServer) Serve(ln net.Listener) error {
 		return nil
 	}
 	defer s.serving.Done()
-	if err := s.http.Serve(connListener{ln}); err != nil {
+	if err := s.http.Serve(connListener{ln, s.opts.Timeouts.withDefaults()}); err != nil {
 		return fmt.Errorf("serve %s: %w", ln.Addr(), err)
 	}
 	return nil
@@ -268,7 +267,7 @@ func (s *DataServer) log(message string, args ...any) {
 // handle answers one request.
 func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 	c := s.calls.Get().(*httpCall)
-	c.begin(ctx)
+	c.begin(ctx, ctx.Time())
 	defer c.end()
 	defer func() {
 		if p := recover(); p != nil {
@@ -277,15 +276,14 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 			c.fail(http.StatusInternalServerError, "internal error")
 		}
 	}()
-	problem, many, sized := guard(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders())
-	restoreLength(&ctx.Request.Header, sized)
-	if problem != "" {
+	restoreLength(&ctx.Request.Header, c.head.sized)
+	if c.head.problem != "" {
 		ctx.SetConnectionClose()
 		status := http.StatusBadRequest
-		if many {
+		if c.head.many {
 			status = http.StatusRequestHeaderFieldsTooLarge
 		}
-		c.fail(status, problem)
+		c.fail(status, c.head.problem)
 		return
 	}
 	c.route.parse(pathOf(ctx.Request.Header.RequestURI()))
@@ -308,7 +306,7 @@ func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
 // closed behind it.
 func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
 	c := s.calls.Get().(*httpCall)
-	c.begin(ctx)
+	c.begin(ctx, time.Now())
 	defer c.end()
 	c.conn.unread.Store(true)
 	var small *fasthttp.ErrSmallBuffer

@@ -116,7 +116,7 @@ func (g *testGateway) model(name string, versions ...version) *modelRoute {
 	var arms []rollout.Arm
 	for _, v := range versions {
 		route := &versionRoute{model: name, version: v.name, variant: "v" + v.name, state: v.state, maxBatch: 4,
-			limits: oip.Limits{MaxTensorBytes: 1 << 20, MaxBatch: 4}, metrics: g.metrics.version(name, v.name, "v"+v.name)}
+			limits: oip.Limits{MaxTensorBytes: 1 << 20, MaxBatch: 4}, metrics: g.metrics.version(name, v.name, "v"+v.name), names: hashNames(name, v.name, "v"+v.name)}
 		if v.model != nil {
 			v.session = runtimetest.NewSession(v.model)
 		}

@@ -67,6 +67,8 @@ type versionRoute struct {
 	model, version string
 	// variant is the version's role or name in the split.
 	variant string
+	// names are the three in a prediction id.
+	names idNames
 	// resident is nil unless the version is Ready.
 	resident *loader.Resident
 	runner   *batch.Instance
