@@ -164,16 +164,24 @@ func checkRuntime(rt Runtime, path string, r *report) {
 }
 
 func checkLimits(l Limits, r *report) {
-	if l.Rate < 0 {
-		r.problem("limits.rate", "must not be negative, found %v", l.Rate)
-	}
-	between(r, "limits.burst", l.Burst, maxBurst)
+	checkRate(l.Rate, l.Burst, "limits", r)
 	between(r, "limits.queue", l.Queue, math.MaxInt)
-	if l.Burst > 0 && l.Rate == 0 && !r.spoilt("limits") {
-		r.warn("limits.burst", "has no effect without a rate")
-	}
 	if l.Timeout > Duration(time.Hour) {
 		r.warn("limits.timeout", "is longer than an hour")
+	}
+	if l.QueueTime > 0 && l.QueueTime >= l.WithDefaults().Timeout && !r.spoilt("limits.timeout") {
+		r.warn("limits.queue_time", "has no effect: limits.timeout ends the wait before")
+	}
+}
+
+// checkRate is for models and keys alike.
+func checkRate(rate float64, burst int, path string, r *report) {
+	if rate < 0 {
+		r.problem(path+".rate", "must not be negative, found %v", rate)
+	}
+	between(r, path+".burst", burst, maxBurst)
+	if burst > 0 && rate == 0 && !r.spoilt(path) && !r.spoilt(path+".rate") {
+		r.warn(path+".burst", "has no effect without a rate")
 	}
 }
 

@@ -64,6 +64,7 @@ func checkKeys(keys []Key, r *report) {
 			oneOf(r, indexPath(path+".permissions", j), p, PermissionPredict, PermissionMetadata, PermissionHealth, PermissionFeedback, PermissionAdmin)
 		}
 		checkModels(k.Models, path+".models", r)
+		checkRate(k.Rate, k.Burst, path, r)
 	}
 }
 

@@ -118,10 +118,22 @@ func (l Limits) WithDefaults() Limits {
 	if l.Timeout == 0 {
 		l.Timeout = Duration(DefaultTimeout)
 	}
-	if l.Rate > 0 && l.Burst == 0 {
-		l.Burst = max(1, int(min(l.Rate, maxBurst)))
-	}
+	l.Burst = burstOr(l.Burst, l.Rate)
 	return l
+}
+
+// WithDefaults fills in the burst where there is a rate.
+func (k Key) WithDefaults() Key {
+	k.Burst = burstOr(k.Burst, k.Rate)
+	return k
+}
+
+// burstOr is a burst, or as many as the rate and at least one.
+func burstOr(burst int, rate float64) int {
+	if rate > 0 && burst == 0 {
+		return max(1, int(min(rate, maxBurst)))
+	}
+	return burst
 }
 
 // WithDefaults fills in what the settings leave out.

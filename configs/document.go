@@ -84,6 +84,10 @@ type Limits struct {
 	Burst int     `json:"burst,omitempty"`
 	// Queue is how many requests may wait for a run; default 256.
 	Queue int `json:"queue,omitempty"`
+	// QueueTime is how long a request may have to wait for its run: one that
+	// would wait longer is refused before its body is read. Default: as long
+	// as its own deadline allows.
+	QueueTime Duration `json:"queue_time,omitempty"`
 	// Timeout is the longest a request may take; a client can only shorten
 	// it. Default 30s.
 	Timeout Duration `json:"timeout,omitempty"`
@@ -128,6 +132,10 @@ type Key struct {
 	// Models restricts predict, metadata and feedback to these models; empty
 	// means all.
 	Models []string `json:"models,omitempty"`
+	// Rate is predictions a second with this key over all models, Burst how
+	// many may come at once; default burst is the rate, default rate no limit.
+	Rate  float64 `json:"rate,omitempty"`
+	Burst int     `json:"burst,omitempty"`
 }
 
 // GatewayLimits bound one gateway process over all models.

@@ -29,12 +29,12 @@ traffic:
   sticky: {header: X-User-Id, salt: exp-12, required: true}
   names: {1: stable, "2": canary}
 runtime: {device: "cuda:1", threads: 4, max_batch_size: 16, max_queue_delay: 2ms, max_dimension: 512}
-limits: {rate: 2000, burst: 200, queue: 64, timeout: 1s500ms}
+limits: {rate: 2000, burst: 200, queue: 64, queue_time: 0.25s, timeout: 1s500ms}
 nonfinite: literal
 `
 
 const fullJSON = `{
-  "limits": {"timeout": "1.5s", "queue": 64, "burst": 200, "rate": 2e3},
+  "limits": {"timeout": "1.5s", "queue_time": "250ms", "queue": 64, "burst": 200, "rate": 2e3},
   "nonfinite": "literal",
   "runtime": {"device": "cuda:1", "threads": 4, "max_batch_size": 16, "max_queue_delay": "2000us", "max_dimension": 512},
   "traffic": {
@@ -73,7 +73,7 @@ func TestJSONAndYAMLOfTheSameContentAreTheSameDocument(t *testing.T) {
 			Names:   map[string]string{"1": "stable", "2": "canary"},
 		},
 		Runtime:   Runtime{Device: "cuda:1", Threads: 4, MaxBatchSize: 16, MaxQueueDelay: Duration(2 * time.Millisecond), MaxDimension: 512},
-		Limits:    Limits{Rate: 2000, Burst: 200, Queue: 64, Timeout: Duration(1500 * time.Millisecond)},
+		Limits:    Limits{Rate: 2000, Burst: 200, Queue: 64, QueueTime: Duration(250 * time.Millisecond), Timeout: Duration(1500 * time.Millisecond)},
 		NonFinite: "literal",
 	}
 	for _, text := range []string{fullYAML, fullJSON, "---\n" + fullYAML + "...\n", strings.ReplaceAll(fullYAML, "\n", "\r\n"), string(Canonical(want))} {
@@ -108,6 +108,8 @@ func TestWarnings(t *testing.T) {
 	f("# yaml\n"+two+"traffic: {weights: {a: 1, b: 2}}}", "/", `[line 2, column 249: traffic.weights: add up to 3 instead of 100: a gets 33.33 %, b gets 66.67 %]`)
 	f("# yaml\n"+two+"traffic: {weights: {a: 50, b: 50}, names: {a: x, b: x}}}", "/", `[line 2, column 279: traffic.names."b": the same name as version "a" has: answers cannot be told apart by it]`)
 	f("# yaml\n"+version+", traffic: {sticky: {salt: s}}, limits: {burst: 3}}", "/", `[line 2, column 145: traffic.sticky: has no effect without a header line 2, column 173: limits.burst: has no effect without a rate]`)
+	f("# yaml\n"+version+", limits: {timeout: 1s, queue_time: 1s}}", "/", `[line 2, column 161: limits.queue_time: has no effect: limits.timeout ends the wait before]`)
+	f("# yaml\n"+version+", limits: {queue_time: 29s}}", "/", "[]")
 }
 
 func TestSettings(t *testing.T) {
@@ -128,6 +130,9 @@ func TestSettings(t *testing.T) {
 	}
 	f("schema: 1", "1m0s {64MiB 1024} false []")
 	f(`{"schema": 1, "freeze": true, "delete_grace": "5m", "limits": {"max_body": "512KiB", "max_in_flight": 7}}`, "5m0s {512KiB 7} true []")
+	key := `{"schema": 1, "keys": [{"name": "a", "sha256": "` + strings.TrimPrefix(sumA, "sha256:") + `", "permissions": ["predict"], `
+	f(key+`"rate": 0.5}]}`, "1m0s {64MiB 1024} false []")
+	f(key+`"burst": 3}]}`, "1m0s {64MiB 1024} false [line 1, column 153: keys[0].burst: has no effect without a rate]")
 	f("schema: 1\ndelete_grace: 0s\npublic: [health]", "0s {64MiB 1024} false "+
 		"[line 2, column 15: delete_grace: 0s switches the guards against mass deletion off too line 3, column 9: public: has no effect without keys: everything is open]")
 }

@@ -98,6 +98,7 @@ func constrain(of string, s *jsonschema.Schema) {
 	case "Key":
 		p("name").Pattern, p("models").Items.Pattern, p("sha256").Pattern = namePattern, namePattern, hexPattern
 		p("permissions").MinItems = &one
+		atLeast("0", "rate", "burst")
 		p("permissions").Items.Enum = []any{PermissionPredict, PermissionMetadata, PermissionHealth, PermissionFeedback, PermissionAdmin}
 	case "GatewayLimits":
 		atLeast("0", "max_in_flight")

@@ -83,7 +83,7 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 		name: m.name, index: strconv.FormatUint(m.index(), 10), versions: make(map[string]*versionRoute, len(a.doc.Versions)),
 		order:        slices.SortedFunc(maps.Keys(a.doc.Versions), configs.CompareVersions),
 		stickyHeader: a.doc.Traffic.Sticky.Header, stickyRequired: a.doc.Traffic.Sticky.Required,
-		nonFinite: nonFinitePolicy(a.doc.NonFinitePolicy()), timeout: time.Duration(limits.Timeout),
+		nonFinite: nonFinitePolicy(a.doc.NonFinitePolicy()), timeout: time.Duration(limits.Timeout), queueTime: time.Duration(limits.QueueTime),
 		limiter: r.limiter(m.name, limits),
 	}
 	for version := range a.doc.Versions {

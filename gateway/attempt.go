@@ -76,7 +76,7 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 	switch {
 	case errors.Is(err, batch.ErrQueueFull):
 		c.server.metrics.refused(shedQueueFull)
-		c.unavailable(http.StatusServiceUnavailable, "the model's queue is full")
+		c.unavailable(http.StatusServiceUnavailable, queueFull)
 		return outcomeShed
 	case errors.Is(err, batch.ErrDeadline):
 		c.server.metrics.refused(shedDeadline)

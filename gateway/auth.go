@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 
+	"golang.org/x/time/rate"
+
 	"github.com/segue-serving/segue/configs"
 )
 
@@ -43,6 +45,8 @@ type accessKey struct {
 	groups group
 	// models is nil where the key is for all models.
 	models map[string]struct{}
+	// limiter is nil where the key has no rate.
+	limiter *rate.Limiter
 }
 
 // sees reports whether the key may know of a model. A nil key stands for
@@ -95,9 +99,26 @@ func newAccess(s *configs.Settings) (*access, error) {
 				compiled.models[model] = struct{}{}
 			}
 		}
+		if k = k.WithDefaults(); k.Rate > 0 {
+			compiled.limiter = rate.NewLimiter(rate.Limit(k.Rate), k.Burst)
+		}
 		a.keys = append(a.keys, compiled)
 	}
 	return a, nil
+}
+
+// keepLimiters takes over the limiters of keys whose rates are what they were,
+// so that an unrelated change does not fill their buckets again.
+func (a *access) keepLimiters(from *access) {
+	for i := range a.keys {
+		key := &a.keys[i]
+		for _, old := range from.keys {
+			if key.limiter != nil && old.limiter != nil && key.sum == old.sum &&
+				key.limiter.Limit() == old.limiter.Limit() && key.limiter.Burst() == old.limiter.Burst() {
+				key.limiter = old.limiter
+			}
+		}
+	}
 }
 
 func permissionGroups(permission string) (opened group, ok bool) {

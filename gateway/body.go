@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -150,6 +151,10 @@ func (c *httpCall) receive() bool {
 	return err == nil
 }
 
+// drainTime is how long a body that nobody wants is waited for: the answer
+// waits with it, and what is small has mostly come with the head.
+const drainTime = 50 * time.Millisecond
+
 // drain reads what is left of a body, at most limit bytes, and reports whether
 // its end was reached.
 func (b *body) drain(ctx *fasthttp.RequestCtx, limit int64) bool {
@@ -158,6 +163,9 @@ func (b *body) drain(ctx *fasthttp.RequestCtx, limit int64) bool {
 		return true
 	}
 	if b.broken || int64(ctx.Request.Header.ContentLength()) > limit || ctx.Response.ConnectionClose() {
+		return false
+	}
+	if ctx.Conn().SetReadDeadline(time.Now().Add(drainTime)) != nil {
 		return false
 	}
 	// One byte more than the limit tells a body of just that size from a larger one.

@@ -53,6 +53,8 @@ type call struct {
 	route   route
 	table   *table
 	key     *accessKey
+	// rated is set once the prediction was taken from the key's rate.
+	rated bool
 	// started is when the request was read, ended when its answer was ready.
 	started, ended time.Time
 	// named is the model that the request names, where there is one.
@@ -130,7 +132,7 @@ func (c *call) forget() {
 	c.infer.Reset()
 	c.run = batch.Call{}
 	c.route.model, c.route.version = nil, nil
-	c.table, c.key, c.model, c.named, c.counted, c.bytesIn = nil, nil, nil, nil, nil, 0
+	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
 }
 
 // fail answers with an error. The message must be fit for the client's eyes.

@@ -56,11 +56,11 @@ func (i inferenceService) modelInfer(stream grpc.ServerStream) error {
 	return nil
 }
 
-// predict reads the message and answers it. Who may predict nothing is refused
-// before it is read; for which model is known only then.
+// predict reads the message and answers it. Who may predict nothing, or nothing
+// now, is refused before it is read; for which model is known only then.
 func (c *grpcCall) predict(stream grpc.ServerStream) {
 	defer c.catch()
-	if c.admit() && c.receiveMessage(stream) {
+	if c.admit() && c.withinKeyRate() && c.belowInFlight() && c.receiveMessage(stream) {
 		c.respond()
 	}
 }

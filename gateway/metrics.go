@@ -49,18 +49,33 @@ type handleName struct {
 // denialReasons are the labels of segue_auth_failures_total.
 var denialReasons = [...]string{"missing", "malformed", "unknown", "permission", "model"}
 
-// shedReason says why a request was refused without being tried.
+// shedReason says why a request was refused without being tried. Its name is
+// the label of segue_requests_shed_total.
 type shedReason uint8
 
 const (
+	// shedInFlight: the gateway answers as many requests as it may
+	// (settings.limits.max_in_flight). 503.
 	shedInFlight shedReason = iota
+	// shedQueueFull: as many requests wait for the version as may
+	// (limits.queue). 503.
 	shedQueueFull
+	// shedQueueTime: the wait for a run would be longer than the model allows
+	// (limits.queue_time). 503.
+	shedQueueTime
+	// shedDeadline: the wait would be longer than the request's deadline
+	// allows (503, before it waits), or was (504).
 	shedDeadline
+	// shedRate: the model is asked more often than it may be (limits.rate).
+	// 429.
 	shedRate
+	// shedKeyRate: an API key asks more often than it may
+	// (settings.keys[].rate). 429.
+	shedKeyRate
 	shedReasonCount
 )
 
-var shedReasonNames = [shedReasonCount]string{"in_flight", "queue_full", "deadline", "rate_limit"}
+var shedReasonNames = [shedReasonCount]string{"in_flight", "queue_full", "queue_time", "deadline", "rate_limit", "key_rate_limit"}
 
 // servingState is what the data path reports when Prometheus asks.
 type servingState struct {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/http"
-	"strconv"
 	"time"
 )
 
@@ -22,23 +21,18 @@ func (c *call) answerPrediction() {
 	if m == nil {
 		return
 	}
-	if m.limiter != nil && !m.limiter.AllowN(c.started, 1) {
-		s.metrics.refused(shedRate)
-		c.wire.setField("Retry-After", strconv.Itoa(int(math.Ceil(1/max(float64(m.limiter.Limit()), 1e-3)))))
-		c.fail(http.StatusTooManyRequests, fmt.Sprintf("model %q: the rate limit of %g requests a second is reached", m.name, float64(m.limiter.Limit())))
+	if !c.withinRates(m) || !c.wire.readable() || !c.readTimeout(m.timeout) || !c.belowInFlight() {
 		return
 	}
-	if !c.wire.readable() || !c.readTimeout(m.timeout) {
-		return
-	}
+	// The queue is looked at again behind the body, which may have taken its
+	// time: what is refused then is at least not decoded.
 	v := c.chooseVersion(m)
-	if v == nil || !c.wire.receive() {
+	if v == nil || !c.inQueue(m, v) || !c.wire.receive() || !c.inQueue(m, v) {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {
 		s.inFlight.Add(-1)
-		s.metrics.refused(shedInFlight)
-		c.unavailable(http.StatusServiceUnavailable, "the gateway is answering as many requests as it may")
+		c.refuseInFlight()
 		return
 	}
 	defer s.inFlight.Add(-1)

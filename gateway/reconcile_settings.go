@@ -59,6 +59,9 @@ func (r *reconciler) trySettings() {
 		}
 	}
 	problems := problemLines(err)
+	if compiled != nil {
+		compiled.keepLimiters(s.access)
+	}
 	switch {
 	case err == nil:
 		s.inForce, s.entry, s.access = settings, e, compiled

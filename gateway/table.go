@@ -54,6 +54,9 @@ type modelRoute struct {
 	stickyRequired bool
 	nonFinite      oip.NonFinite
 	timeout        time.Duration
+	// queueTime is the longest wait for a run, 0 where only the deadline
+	// bounds it.
+	queueTime time.Duration
 	// limiter is nil where no rate is set. It outlives tables while the rate
 	// stays the same.
 	limiter *rate.Limiter
