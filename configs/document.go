@@ -12,6 +12,9 @@ type Document struct {
 	// left out: then the version that the process's MODEL_VERSION names answers,
 	// by default the latest.
 	Traffic Traffic `json:"traffic,omitzero"`
+	// Rollout moves the traffic from one version to another, step by step,
+	// instead of fixed weights.
+	Rollout *Rollout `json:"rollout,omitempty"`
 	// Runtime says how the versions run; a version's own block overrides it
 	// field by field.
 	Runtime Runtime `json:"runtime,omitzero"`
@@ -45,6 +48,20 @@ type Traffic struct {
 	// Names are the variants' names in answers, by version; default
 	// "v<version>".
 	Names map[string]string `json:"names,omitempty"`
+	// Shadow copies a share of the requests, in percent, to versions that have
+	// no weight. Their answers are compared and thrown away.
+	Shadow map[string]float64 `json:"shadow,omitempty"`
+	// Testers lets single requests choose their side of the split.
+	Testers Testers `json:"testers,omitzero"`
+}
+
+// Testers names the request header by which a tester is put on one version, or
+// kept out of an experiment. Requests that carry it count for no rollout.
+type Testers struct {
+	// Header is the name of the header, or of the gRPC metadata key. Its value
+	// is a version, a variant's name, or "exclude" for the stable version (with
+	// plain weights, the heaviest). A value that is none of them is ignored.
+	Header string `json:"header,omitempty"`
 }
 
 // Sticky names the request header whose value decides the version.
