@@ -2,6 +2,7 @@ package configs
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -32,31 +33,46 @@ func marshalIndented(v any) []byte {
 }
 
 // Basis is what decisions about the document's traffic rest on: "sha256:" and
-// the hex SHA-256 of the traffic block in canonical form together with the
-// digests of the versions that have a share (their uri, where there is no
-// digest). It is the same for JSON and YAML of the same content, and whatever
-// else changes in the document.
+// the hex SHA-256 of the rollout block in canonical form (of the traffic block
+// where there is none) together with the digests of the versions in it (their
+// uri, where there is no digest). It is the same for JSON and YAML of the same
+// content, and whatever else changes in the document.
 func (d *Document) Basis() string {
-	traffic := d.Traffic
-	traffic.Weights = map[string]float64{}
-	versions := map[string]string{}
-	for name, v := range d.Versions {
-		// A weight of 0 is what a version without a weight has.
-		if weight := d.Traffic.Weights[name]; weight > 0 {
-			traffic.Weights[name] = weight
-		} else if len(d.Traffic.Weights) > 0 {
-			continue
-		}
-		versions[name] = v.Digest
-		if v.Digest == "" {
-			versions[name] = v.URI
+	of := basis{Versions: map[string]string{}}
+	if d.Rollout != nil {
+		of.Rollout = d.Rollout
+		of.add(d, d.Rollout.Stable)
+		of.add(d, d.Rollout.Canary)
+		return of.digest()
+	}
+	of.Traffic = d.Traffic
+	// A weight of 0 is what a version without a weight has, and so is a shadow.
+	of.Traffic.Weights, of.Traffic.Shadow = withoutZeros(d.Traffic.Weights), withoutZeros(d.Traffic.Shadow)
+	if of.Traffic.Weights == nil {
+		of.Traffic.Weights = map[string]float64{} // never nil: the digest of a document without weights is frozen so
+	}
+	for name := range d.Versions {
+		if len(d.Traffic.Weights) == 0 || d.Traffic.Weights[name] > 0 || d.Traffic.Shadow[name] > 0 {
+			of.add(d, name)
 		}
 	}
-	text := sortedJSON(struct {
-		Traffic  Traffic           `json:"traffic,omitzero"`
-		Versions map[string]string `json:"versions"`
-	}{traffic, versions})
-	sum := sha256.Sum256(text)
+	return of.digest()
+}
+
+// basis is what Document.Basis is the digest of.
+type basis struct {
+	Rollout  *Rollout          `json:"rollout,omitempty"`
+	Traffic  Traffic           `json:"traffic,omitzero"`
+	Versions map[string]string `json:"versions"`
+}
+
+func (b basis) add(d *Document, version string) {
+	v := d.Versions[version]
+	b.Versions[version] = cmp.Or(v.Digest, v.URI)
+}
+
+func (b basis) digest() string {
+	sum := sha256.Sum256(sortedJSON(b))
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 

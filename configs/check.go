@@ -39,6 +39,11 @@ func checkDocument(d *Document, e Entry, r *report) {
 		checkVersion(d.Versions[name], e, keyPath("versions", name), r)
 	}
 	checkTraffic(d, r)
+	checkShadow(d, r)
+	if d.Rollout != nil {
+		checkRollout(d, r)
+	}
+	checkFeedback(d.Feedback, r)
 	checkRuntime(d.Runtime, "runtime", r)
 	checkLimits(d.Limits, r)
 	oneOf(r, "nonfinite", d.NonFinite, NonFiniteError, NonFiniteNull, NonFiniteLiteral)
@@ -80,15 +85,26 @@ func checkTraffic(d *Document, r *report) {
 	}
 	warnSameNames(t.Names, r)
 	checkSticky(t.Sticky, r)
+	if r.at["traffic.testers.header"] != nil && !r.spoilt("traffic.testers.header") {
+		if message := checkHeader(t.Testers.Header); message != "" {
+			r.problem("traffic.testers.header", "%s", message)
+		} else if strings.EqualFold(t.Testers.Header, t.Sticky.Header) {
+			r.problem("traffic.testers.header", "the same as traffic.sticky.header: testers are told by a header of their own")
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(t.Weights)) {
 		checkVersionName(d, name, keyPath("traffic.weights", name), r)
 	}
 	switch {
+	case d.Rollout != nil:
+		if r.at["traffic.weights"] != nil {
+			r.problem("traffic.weights", "the rollout moves the weights: leave one of the two out")
+		}
 	case len(t.Weights) > 0:
 		checkWeights(t.Weights, "traffic.weights", r)
 	case r.at["traffic.weights"] != nil && !r.spoilt("traffic.weights"):
 		r.problem("traffic.weights", "empty: name at least one version, or leave it out")
-	case len(d.Versions) > 1 && !r.spoilt("traffic.weights") && !r.spoilt("rollout") && !r.spoilt("follow"):
+	case len(d.Versions) > 1 && !r.spoilt("traffic.weights") && !r.spoilt("follow"):
 		r.warn("traffic.weights", "missing: of %s the version that the gateway's MODEL_VERSION names answers, by default the latest, %s",
 			nameList(d.Versions), d.DefaultVersion(LatestVersion))
 	}

@@ -49,13 +49,13 @@ func checkKeys(keys []Key, r *report) {
 			if err := CheckName(k.Name); err != nil {
 				r.problem(path+".name", "%s", err)
 			}
-			once(r, names, k.Name, i, path+".name", "the name")
+			once(r, names, k.Name, i, path+".name", "the name of keys")
 		}
 		if given("sha256") {
 			if !hexRegexp.MatchString(k.SHA256) {
 				r.problem(path+".sha256", "%s is not the SHA-256 of a key: 64 hexadecimal digits in lower case, as sha256sum prints", hideKey(k.SHA256))
 			}
-			once(r, sums, k.SHA256, i, path+".sha256", "the key")
+			once(r, sums, k.SHA256, i, path+".sha256", "the key of keys")
 		}
 		if given("permissions") && len(k.Permissions) == 0 {
 			r.problem(path+".permissions", "empty: the key would open nothing")
@@ -94,7 +94,7 @@ func checkModels(names []string, path string, r *report) {
 // once reports a text that an earlier item of the list has too.
 func once(r *report, seen map[string]int, text string, i int, path, what string) {
 	if first, ok := seen[text]; ok {
-		r.problem(path, "%s of keys[%d] again: each must be there once", what, first)
+		r.problem(path, "%s[%d] again: each must be there once", what, first)
 		return
 	}
 	seen[text] = i

@@ -143,6 +143,9 @@ func (d decoder) unknown(name, path string, fields map[string]field) string {
 	if d.later(fieldPath(path, name)) {
 		return "not offered by this version of segue"
 	}
+	if path == "rollout.guards" {
+		return "no such guard, only " + nameList(fields) + didYouMean(name, slices.Collect(maps.Keys(fields)))
+	}
 	names := slices.Collect(maps.Keys(fields))
 	if nearest(name, names) == "" {
 		if elsewhere := findField(d.root, name, ""); elsewhere != "" {
@@ -156,7 +159,7 @@ func (d decoder) unknown(name, path string, fields map[string]field) string {
 // offer yet.
 func (d decoder) later(path string) bool {
 	switch path {
-	case "rollout", "follow", "drift", "traffic.shadow":
+	case "follow", "drift":
 		return d.root == reflect.TypeFor[Document]()
 	}
 	return false
@@ -282,8 +285,10 @@ type field struct {
 
 func fieldsOf(t reflect.Type) map[string]field {
 	fields := map[string]field{}
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for _, f := range reflect.VisibleFields(t) {
+		if f.Anonymous {
+			continue // its own fields are among those visible
+		}
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		fields[name] = field{f.Index, !strings.Contains(options, "omit")}
 	}

@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -17,6 +18,20 @@ const (
 	DefaultMaxBody      = 64 * MiB
 	DefaultMaxInFlight  = 1024
 	DefaultNonFinite    = NonFiniteError
+)
+
+// Defaults of what a rollout and feedback leave out.
+const (
+	DefaultAlpha           = 0.01
+	DefaultPromoteAlpha    = 0.05
+	DefaultOnInconclusive  = InconclusiveHold
+	DefaultMaxRatio        = 1.0
+	DefaultSlowMaxRatio    = 2.0
+	DefaultClassMaxRatio   = 3.0
+	DefaultMaxRate         = 0.01
+	DefaultTolerance       = 1e-3
+	DefaultMinSamples      = 100
+	DefaultFeedbackExpires = 24 * time.Hour
 )
 
 // Values of Document.NonFinite.
@@ -71,8 +86,12 @@ func (d *Document) DefaultVersion(policy string) string {
 }
 
 // WeightsOr are the document's relative weights, or all of them on the version
-// that the policy names.
+// that the policy names. With a rollout they are those before its first step:
+// all on the stable version; Steer says which hold now.
 func (d *Document) WeightsOr(policy string) map[string]float64 {
+	if d.Rollout != nil {
+		return d.Rollout.Weights(0)
+	}
 	if len(d.Traffic.Weights) > 0 {
 		return d.Traffic.Weights
 	}
@@ -154,4 +173,55 @@ func (s *Settings) Grace() time.Duration {
 		return DefaultDeleteGrace
 	}
 	return time.Duration(*s.DeleteGrace)
+}
+
+// Weights are the relative weights of a split that gives the canary so many
+// percent.
+func (r *Rollout) Weights(canary float64) map[string]float64 {
+	return map[string]float64{r.Stable: 100 - canary, r.Canary: canary}
+}
+
+// WithDefaults is a copy with everything filled in that the rollout leaves out,
+// in its guards too: at least one of them is on.
+func (r *Rollout) WithDefaults() *Rollout {
+	full := *r
+	full.Steps = slices.Clone(r.Steps)
+	full.Guards = r.Guards.withDefaults()
+	full.Alpha = cmp.Or(r.Alpha, DefaultAlpha)
+	full.PromoteAlpha = cmp.Or(r.PromoteAlpha, DefaultPromoteAlpha)
+	full.OnInconclusive = cmp.Or(r.OnInconclusive, DefaultOnInconclusive)
+	return &full
+}
+
+func (g Guards) withDefaults() Guards {
+	if g == (Guards{}) {
+		g.Errors, g.NonFinite = &RatioGuard{}, &RatioGuard{}
+	}
+	g.Errors = g.Errors.withDefaults(DefaultMaxRatio)
+	g.NonFinite = g.NonFinite.withDefaults(DefaultMaxRatio)
+	g.Slow = g.Slow.withDefaults(DefaultSlowMaxRatio)
+	if g.Classes != nil {
+		g.Classes = &ClassGuard{g.Classes.Output, cmp.Or(g.Classes.MaxRatio, DefaultClassMaxRatio)}
+	}
+	if g.Shadow != nil {
+		g.Shadow = &ShadowGuard{g.Shadow.MaxDisagreement, cmp.Or(g.Shadow.Tolerance, DefaultTolerance), cmp.Or(g.Shadow.MinSamples, DefaultMinSamples)}
+	}
+	if g.Feedback != nil {
+		g.Feedback = &FeedbackGuard{g.Feedback.Kind, g.Feedback.Threshold, *g.Feedback.RatioGuard.withDefaults(DefaultMaxRatio)}
+	}
+	return g
+}
+
+func (g *RatioGuard) withDefaults(maxRatio float64) *RatioGuard {
+	if g == nil {
+		return nil
+	}
+	tolerated := cmp.Or(g.MaxRatio, maxRatio)
+	return &RatioGuard{tolerated, cmp.Or(g.PromoteRatio, 2*tolerated), cmp.Or(g.MaxRate, DefaultMaxRate)}
+}
+
+// WithDefaults fills in when feedback expires.
+func (f Feedback) WithDefaults() Feedback {
+	f.Expires = cmp.Or(f.Expires, Duration(DefaultFeedbackExpires))
+	return f
 }

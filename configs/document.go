@@ -15,6 +15,8 @@ type Document struct {
 	// Rollout moves the traffic from one version to another, step by step,
 	// instead of fixed weights.
 	Rollout *Rollout `json:"rollout,omitempty"`
+	// Feedback says what may come back about the model's predictions.
+	Feedback Feedback `json:"feedback,omitzero"`
 	// Runtime says how the versions run; a version's own block overrides it
 	// field by field.
 	Runtime Runtime `json:"runtime,omitzero"`
@@ -49,7 +51,8 @@ type Traffic struct {
 	// "v<version>".
 	Names map[string]string `json:"names,omitempty"`
 	// Shadow copies a share of the requests, in percent, to versions that have
-	// no weight. Their answers are compared and thrown away.
+	// no weight (a rollout's canary has none before the first step). Their
+	// answers are compared and thrown away.
 	Shadow map[string]float64 `json:"shadow,omitempty"`
 	// Testers lets single requests choose their side of the split.
 	Testers Testers `json:"testers,omitzero"`
@@ -62,6 +65,17 @@ type Testers struct {
 	// is a version, a variant's name, or "exclude" for the stable version (with
 	// plain weights, the heaviest). A value that is none of them is ignored.
 	Header string `json:"header,omitempty"`
+}
+
+// Feedback says what may come back about predictions, and until when.
+type Feedback struct {
+	// Expires is how long after its prediction feedback is taken. Default 24h,
+	// at most 30 days.
+	Expires Duration `json:"expires,omitempty"`
+	// Labels are the classes that a label may name; others are refused. Where
+	// the model's classes are positions, the first label names position 0 and
+	// so on. Default is that any label is taken.
+	Labels []string `json:"labels,omitempty"`
 }
 
 // Sticky names the request header whose value decides the version.

@@ -91,7 +91,7 @@ func TestEveryFieldHasAnExample(t *testing.T) {
 				t.Errorf("no example shows %s of %s", name, of.Name())
 			}
 			below := of.FieldByIndex(field.index).Type
-			if kind := below.Kind(); kind == reflect.Map || kind == reflect.Slice {
+			if kind := below.Kind(); kind == reflect.Map || kind == reflect.Slice || kind == reflect.Pointer {
 				below = below.Elem()
 			}
 			if below.Kind() == reflect.Struct {

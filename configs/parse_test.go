@@ -262,6 +262,16 @@ func FuzzParse(f *testing.F) {
 			weights[name] = float64(len(weights)) + 0.5
 		}
 		edited, err := SetWeights(e, weights)
+		if d.Rollout != nil || len(d.Traffic.Shadow) > 0 {
+			var problems *Problems
+			if err != nil && !errors.As(err, &problems) {
+				t.Fatalf("set weights: %v", err)
+			}
+			if d.Rollout != nil && err == nil {
+				t.Fatal("set weights beside a rollout")
+			}
+			return
+		}
 		if err != nil {
 			t.Fatalf("set weights: %v", err)
 		}

@@ -70,6 +70,16 @@ func constrain(of string, s *jsonschema.Schema) {
 			p(name).Minimum = least
 		}
 	}
+	over := func(bound json.Number, names ...string) {
+		for _, name := range names {
+			p(name).ExclusiveMinimum = bound
+		}
+	}
+	ratios := func() {
+		atLeast("1", "max_ratio", "promote_ratio")
+		over("0", "max_rate")
+		p("max_rate").ExclusiveMaximum = "1"
+	}
 	one := uint64(1)
 	switch of {
 	case "Document":
@@ -83,8 +93,38 @@ func constrain(of string, s *jsonschema.Schema) {
 		p("weights").PropertyNames, p("names").PropertyNames = named, named
 		p("weights").AdditionalProperties.Minimum = "0"
 		p("names").AdditionalProperties.Pattern = namePattern
-	case "Sticky":
+		p("shadow").PropertyNames, p("shadow").MinProperties = named, &one
+		p("shadow").AdditionalProperties.Minimum, p("shadow").AdditionalProperties.Maximum = "0", "100"
+	case "Sticky", "Testers":
 		p("header").Pattern = headerPattern
+	case "Feedback":
+		least, most := uint64(1), uint64(maxLabel)
+		p("labels").MinItems, p("labels").UniqueItems = &one, true
+		p("labels").Items.MinLength, p("labels").Items.MaxLength = &least, &most
+	case "Rollout":
+		steps := uint64(maxSteps)
+		p("stable").Pattern, p("canary").Pattern = namePattern, namePattern
+		p("steps").MinItems, p("steps").MaxItems = &one, &steps
+		p("on_inconclusive").Enum = []any{InconclusiveHold, InconclusivePromote, InconclusiveRollback}
+		atLeast("0", "attempt")
+		over("0", "alpha", "promote_alpha")
+		p("alpha").Maximum, p("promote_alpha").Maximum = "0.5", "0.5"
+	case "Step":
+		over("0", "weight")
+		p("weight").Maximum = json.Number(fmt.Sprint(maxStepWeight))
+		atLeast("0", "min_requests")
+	case "Guards":
+	case "RatioGuard":
+		ratios()
+	case "ClassGuard":
+		atLeast("1", "max_ratio")
+	case "ShadowGuard":
+		over("0", "max_disagreement", "tolerance")
+		p("max_disagreement").ExclusiveMaximum = "1"
+		atLeast("1", "min_samples")
+	case "FeedbackGuard":
+		p("kind").Enum = []any{FeedbackLabel, FeedbackReward}
+		ratios()
 	case "Runtime":
 		p("device").Pattern = devicePattern
 		atLeast("0", "threads", "max_batch_size", "max_dimension")

@@ -75,6 +75,8 @@ type ModelStatus struct {
 	Waiting string `json:"waiting,omitempty"`
 	// Override is the override in force, nil where there is none.
 	Override *OverrideStatus `json:"override,omitempty"`
+	// Rollout is how the document's rollout stands, nil where it has none.
+	Rollout *RolloutStatus `json:"rollout,omitempty"`
 	// Weights are the shares in force by version, 0–1, summing to 1; empty
 	// while the model does not serve.
 	Weights map[string]float64 `json:"weights,omitempty"`
@@ -130,7 +132,7 @@ func ParseStatus(value []byte) (GatewayStatus, error) {
 
 // Encode writes the status in at most MaxStatusBytes. Where it does not fit,
 // details are left out and Truncated is set, least needed first: long texts,
-// the digests and times of versions, versions that are ready, shares, the tails
+// the numbers of guards in rollouts that have ended, the digests and times of versions, versions that are ready, shares, the tails
 // of digests, the versions of settled models, and in the end whole models,
 // settled ones first (where there are more than about a hundred). What remains is true; s itself is not changed.
 func (s GatewayStatus) Encode() ([]byte, error) {
@@ -139,7 +141,7 @@ func (s GatewayStatus) Encode() ([]byte, error) {
 		return value, err
 	}
 	s.Truncated = true
-	for _, trim := range []func(ModelStatus) ModelStatus{trimTexts, trimVersionDetails, trimReadyVersions, trimWeights, trimDigests, trimSettled} {
+	for _, trim := range []func(ModelStatus) ModelStatus{trimTexts, trimEndedRollout, trimVersionDetails, trimReadyVersions, trimWeights, trimGuards, trimDigests, trimSettled} {
 		models := make(map[string]ModelStatus, len(s.Models))
 		for name, m := range s.Models {
 			models[name] = trim(m)
@@ -270,6 +272,9 @@ func trimDigests(m ModelStatus) ModelStatus {
 func trimSettled(m ModelStatus) ModelStatus {
 	if m.settled() {
 		m.Versions = nil
+		if m.Rollout != nil && m.Rollout.ended() {
+			m.Rollout = nil
+		}
 	}
 	return m
 }

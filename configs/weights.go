@@ -37,6 +37,10 @@ func SetWeights(e Entry, weights map[string]float64) ([]byte, error) {
 
 func checkNewWeights(d *Document, weights map[string]float64) error {
 	r := newReport()
+	if d.Rollout != nil {
+		r.problem("rollout", "moves the weights: change or remove it, or hold weights beside it")
+		return r.err("")
+	}
 	if len(weights) == 0 {
 		r.problem("traffic.weights", "empty: name at least one version")
 		return r.err("")
@@ -46,6 +50,8 @@ func checkNewWeights(d *Document, weights map[string]float64) error {
 		checkVersionName(d, name, path, r)
 		if w := weights[name]; w-w != 0 {
 			r.problem(path, "must be a finite number, found %v", w)
+		} else if w > 0 && d.Traffic.Shadow[name] > 0 {
+			r.problem(path, "gets %v percent of copies, which are for versions without weight: take it out of traffic.shadow", d.Traffic.Shadow[name])
 		}
 	}
 	checkWeights(weights, "traffic.weights", r)
