@@ -86,8 +86,9 @@ func sumOf(text []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// versionOf is the index of keys that nobody watches, audit and status: it
-// tells one content from another, for check-and-set, and does not grow.
+// versionOf is the index of keys that nobody watches, audit, status and
+// evidence: it tells one content from another, for check-and-set, and does not
+// grow.
 func versionOf(value []byte) uint64 {
 	sum := sha256.Sum256(value)
 	return binary.BigEndian.Uint64(sum[:]) | 1
