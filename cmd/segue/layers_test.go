@@ -42,6 +42,7 @@ var layers = map[string][]string{
 var owners = map[string][]string{
 	"github.com/yalue/onnxruntime_go":     {"runtime/ort"},
 	"github.com/hashicorp/consul/api":     {"configs/consul"},
+	"github.com/DataDog/sketches-go":      {"gateway/rollout"},
 	"github.com/sony/gobreaker/v2":        {"gateway"},
 	"golang.org/x/time/rate":              {"gateway"},
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},

@@ -1,9 +1,3 @@
-// Package rollout decides who answers. It does no I/O, reads no clock and
-// starts no goroutine: the gateway brings it the request's key or a random
-// number and applies what it says.
-//
-//	split, err := rollout.NewSplit("exp-12", []rollout.Arm{{Version: "1", Weight: 90}, {Version: "2", Weight: 10}})
-//	arm := split.Choose([]byte(userID))
 package rollout
 
 import (
