@@ -105,6 +105,9 @@ func TestAPredictionInSteadyStateAllocatesNothing(t *testing.T) {
 	g := newTestGateway(t)
 	m := g.model("mozart", version{name: "1", weight: 1, session: newQuiet()}, version{name: "2", weight: 1, session: newQuiet()})
 	m.stickyHeader = "X-User-Id"
+	for _, v := range m.versions {
+		v.breaker = newBreaker(nil)
+	}
 	g.put(m)
 	body, headerLength := binaryRequest()
 	length := fmt.Sprintf("Inference-Header-Content-Length: %d", headerLength)

@@ -56,6 +56,7 @@ func (r *reconciler) publish(now time.Time) {
 		t.models[name] = route
 	}
 	r.router.publish(t)
+	r.dropBreakers(t)
 	for _, m := range r.models {
 		r.metrics.modelInForce(m.name, r.weightsInForce(m), r.weightsWanted(m, now), m.hold != nil)
 		if m.inForce != nil {
@@ -103,6 +104,7 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 		return nil, err
 	}
 	route.split = split
+	route.fallback = r.fallback(route)
 	route.latest = route.versions[slices.MaxFunc(split.Versions(), func(x, y string) int {
 		return cmp.Or(cmp.Compare(split.Share(x), split.Share(y)), configs.CompareVersions(x, y))
 	})]
@@ -125,6 +127,7 @@ func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versi
 	v.metrics = r.metrics.version(v.model, v.version, v.variant)
 	if res != nil {
 		v.runner = res.Instance().(Instance).Instance
+		v.breaker = r.breaker(res)
 	}
 	return v
 }

@@ -109,6 +109,7 @@ type stripe struct {
 type versionCounters struct {
 	model, version string
 	stripes        [stripeCount]stripe
+	fallbacks      [fallbackReasonCount]atomic.Uint64
 }
 
 // versionMetrics are the handles of one version in one variant, resolved once
@@ -155,6 +156,14 @@ func (v *versionCounters) attempted(at uint8, o outcome, answered bool, took tim
 	s.succeededNS.Add(int64(took))
 	s.lastInferenceUnixMillis.Store(now.UnixMilli())
 }
+
+// attemptRefused counts a try that the version's breaker did not let through.
+func (v *versionCounters) attemptRefused(at uint8) {
+	v.stripes[at%stripeCount].attempts[outcomeBreakerOpen].Add(1)
+}
+
+// fellBack counts a request of this version that another one answered.
+func (v *versionCounters) fellBack(why fallbackReason) { v.fallbacks[why].Add(1) }
 
 // total is the sum of a version's counters over all stripes.
 type total struct {

@@ -9,7 +9,8 @@
 //
 // The package promises that a request sees one configuration from beginning to
 // end; that one which names its version is answered by that version or
-// refused; that a refusal says what was wrong and never names a path; that
+// refused, while one that names none is answered by the model's main version
+// where its own failed or is broken; that a refusal says what was wrong and never names a path; that
 // where keys are configured every route is closed until a key opens it; that
 // no body costs more memory than the limits allow, whatever it claims; and
 // that a prediction in steady state allocates nothing beside what the model

@@ -117,7 +117,7 @@ func (c *grpcCall) encode(v *versionRoute, request *oip.InferRequest, outputs []
 	if err != nil {
 		return err
 	}
-	c.bytesOut = int(size)
+	c.bytesOut, c.failure = int(size), nil // of a version that failed before
 	c.reply.make(c.bytesOut, func(dst []byte) []byte { return oip.AppendInferMessage(dst, &c.inferred) })
 	return nil
 }

@@ -83,6 +83,12 @@ type servingState struct {
 	inFlight, inFlightLimit int64
 	workers, busy           int
 	queues                  []queueState
+	breakers                []breakerStanding
+}
+
+type breakerStanding struct {
+	versionName
+	state breakerState
 }
 
 type queueState struct {
@@ -104,6 +110,8 @@ var (
 	attemptsDesc      = desc("segue_attempts_total", "Tries of a version, by how they ended.", []string{"model", "version", "outcome"})
 	requestBytesDesc  = desc("segue_request_bytes_total", "Bytes of request bodies as they came in.", versionLabels)
 	responseBytesDesc = desc("segue_response_bytes_total", "Bytes of answers' bodies as they went out.", versionLabels)
+	fallbacksDesc     = desc("segue_fallbacks_total", "Requests of a version that another one answered in its place.", []string{"model", "from_version", "reason"})
+	breakerDesc       = desc("segue_breaker_state", "1 for the state that the version's breaker is in.", []string{"model", "version", "state"})
 	shedDesc          = desc("segue_requests_shed_total", "Requests refused without a try.", []string{"reason"})
 	deniedDesc        = desc("segue_auth_failures_total", "Requests refused for want of a key or a permission.", []string{"reason"})
 	readyDesc         = desc("segue_ready", "1 while the gateway says that it is ready.", nil)
@@ -294,7 +302,7 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range stageDescs {
 		to <- d
 	}
-	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
+	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
 		inFlightDesc, inFlightLimitDesc, queueDesc, queueLimitDesc, workersDesc, workersBusyDesc, connectedDesc, contactDesc} {
 		to <- d
 	}
@@ -330,6 +338,11 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		for o, name := range outcomeNames {
 			counter(attemptsDesc, t.attempts[o], v.model, v.version, name)
 		}
+		for why, name := range fallbackReasonNames {
+			if n := v.fallbacks[why].Load(); n > 0 {
+				counter(fallbacksDesc, n, v.model, v.version, name)
+			}
+		}
 		for st := range stageDescs {
 			to <- t.stages[st].metric(stage(st), v.model, v.version)
 		}
@@ -350,6 +363,11 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		for _, q := range s.queues {
 			gauge(queueDesc, float64(q.length), q.model, q.version)
 			gauge(queueLimitDesc, float64(q.limit), q.model, q.version)
+		}
+		for _, b := range s.breakers {
+			for state, name := range breakerStateNames {
+				gauge(breakerDesc, oneIf(breakerState(state) == b.state), b.model, b.version, name)
+			}
 		}
 	}
 	if state := m.source.Load(); state != nil {

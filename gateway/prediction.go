@@ -39,12 +39,7 @@ func (c *call) answerPrediction() {
 	if v = c.acquireVersion(m, v); v == nil {
 		return
 	}
-	defer v.resident.Release()
-	c.counted = v.metrics
-	c.answeredBy(v)
-	outcome := c.attempt(v)
-	took := c.elapsed()
-	v.metrics.attempted(c.stripe, outcome, c.status == http.StatusOK, took, c.started.Add(took))
+	c.predict(v)
 }
 
 // readTimeout sets the deadline: the model's limit, or sooner where the client

@@ -45,6 +45,7 @@ type reconciler struct {
 	overrides map[string]*overrideState
 	settings  settingsState
 	limiters  map[string]*modelLimiter
+	breakers  map[*loader.Resident]*breaker
 	// snapshot is the newest one; seen reports that there was one.
 	snapshot configs.Snapshot
 	seen     bool
@@ -81,6 +82,7 @@ func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *rec
 		keeper:    newKeeper(opts.StateDir, opts.SourceID, opts.Log),
 		snapshots: make(chan configs.Snapshot, 1), changed: make(chan struct{}, 1),
 		models: map[string]*modelState{}, overrides: map[string]*overrideState{}, limiters: map[string]*modelLimiter{},
+		breakers: map[*loader.Resident]*breaker{},
 		settings: settingsState{access: openAccess()},
 		leaving:  map[versionName]time.Time{},
 		why:      "the first configuration has not been read yet",

@@ -137,6 +137,7 @@ func (s *DataServer) state() servingState {
 			if v.runner != nil {
 				q := v.runner.Stats()
 				state.queues = append(state.queues, queueState{versionName{v.model, v.version}, q.Queued, q.QueueLimit})
+				state.breakers = append(state.breakers, breakerStanding{versionName{v.model, v.version}, v.breaker.state()})
 			}
 		}
 	}

@@ -49,6 +49,9 @@ type modelRoute struct {
 	// latest is the version that metadata shows when none is named: the one
 	// with the largest share.
 	latest *versionRoute
+	// fallback is the version that all others fall back to, under the variant
+	// fallback; nil where there is none.
+	fallback *versionRoute
 	// stickyHeader is empty where the split is random.
 	stickyHeader   string
 	stickyRequired bool
@@ -82,6 +85,9 @@ type versionRoute struct {
 	// maxBatch is the largest first dimension, for metadata.
 	maxBatch int
 	metrics  *versionMetrics
+	// breaker keeps requests away while the version is broken. It outlives
+	// tables for as long as the resident does.
+	breaker *breaker
 }
 
 // router publishes the table in force to the data path.

@@ -1,0 +1,104 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// fallbackReason says why a version did not answer a request that was its.
+type fallbackReason uint8
+
+const (
+	fallbackBreaker fallbackReason = iota
+	fallbackModelError
+	fallbackNonFinite
+	fallbackReasonCount
+)
+
+var fallbackReasonNames = [fallbackReasonCount]string{"breaker_open", "model_error", "nonfinite"}
+
+// fallbackVariant is the variant of a version that answers in another's place.
+const fallbackVariant = "fallback"
+
+// predict tries the version, and where it fails the one that stands in for it,
+// as long as the request did not name its version. It returns with the answer
+// given; who answered is held no longer.
+func (c *call) predict(v *versionRoute) {
+	instead := c.fallbackOf(v)
+	p, ok := v.breaker.enter()
+	if !ok {
+		v.metrics.attemptRefused(c.stripe)
+		v.resident.Release()
+		if instead == nil {
+			c.breakerOpen(v)
+			return
+		}
+		v.metrics.fellBack(fallbackBreaker)
+		c.predictInstead(instead)
+		return
+	}
+	ended := c.try(v, p)
+	if instead == nil || c.status != http.StatusInternalServerError {
+		return
+	}
+	reason := fallbackModelError
+	if ended == outcomeNonFinite {
+		reason = fallbackNonFinite
+	}
+	v.metrics.fellBack(reason)
+	c.predictInstead(instead)
+}
+
+// fallbackOf is what answers where v cannot, nil where nothing else may: the
+// request named its version, or v is what all others fall back to.
+func (c *call) fallbackOf(v *versionRoute) *versionRoute {
+	f := c.model.fallback
+	if c.route.version != nil || f == nil || f.version == v.version {
+		return nil
+	}
+	return f
+}
+
+// predictInstead answers with the version that stands in, in the place of what
+// was answered before. There is no second fallback.
+func (c *call) predictInstead(v *versionRoute) {
+	c.status = http.StatusOK
+	if v.resident == nil || !v.resident.Acquire() {
+		c.unavailable(http.StatusServiceUnavailable, "the model is being replaced")
+		return
+	}
+	p, ok := v.breaker.enter()
+	if !ok {
+		v.metrics.attemptRefused(c.stripe)
+		v.resident.Release()
+		c.breakerOpen(v)
+		return
+	}
+	c.try(v, p)
+}
+
+// try runs the request on one version, answers, and says exactly once how that
+// ended, to metrics and breaker, even where it panics. It lets go of the
+// version.
+func (c *call) try(v *versionRoute, p pass) (ended outcome) {
+	ended = outcomeModelError // what a panic counts as
+	defer func() {
+		took := c.elapsed()
+		now := c.started.Add(took)
+		v.metrics.attempted(c.stripe, ended, ended != outcomeModelError && c.status == http.StatusOK, took, now)
+		v.breaker.leave(p, c.stripe, ended, now)
+		v.resident.Release()
+	}()
+	c.counted = v.metrics
+	c.answeredBy(v)
+	return c.attempt(v)
+}
+
+// breakerOpen answers that the version is not tried for now.
+func (c *call) breakerOpen(v *versionRoute) {
+	c.counted = v.metrics
+	c.wire.setField("Retry-After", strconv.Itoa(int(breakerOpenFor/time.Second)))
+	c.fail(http.StatusServiceUnavailable, fmt.Sprintf("version %q of model %q failed too often and is not tried for now", v.version, v.model))
+}
