@@ -3,6 +3,7 @@ package runtime
 import (
 	"context"
 	"errors"
+	"time"
 )
 
 // ErrInvalidArgument marks a run that the engine refused because of what the
@@ -55,6 +56,16 @@ type Session interface {
 	Run(ctx context.Context, inputs []Tensor, outputs []int) (Result, error)
 	// Close frees the model's memory. A second Close is an error.
 	Close() error
+}
+
+// BackgroundRunner is a Session that can also make runs which no request waits
+// for, such as those of a warm-up, without taking a processor from those that
+// are waited for.
+type BackgroundRunner interface {
+	Session
+	// RunBackground is Run, only later where the machine is busy. took is what
+	// the run would take on a processor of its own, as near as it can be told.
+	RunBackground(ctx context.Context, inputs []Tensor, outputs []int) (res Result, took time.Duration, err error)
 }
 
 // Result holds the outputs of one run, in the order in which they were asked

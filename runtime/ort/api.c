@@ -9,12 +9,13 @@
 #include <malloc.h>
 #endif
 
-enum { KIND_TENSOR = 1, TYPE_STRING = 8 };
+enum { KIND_TENSOR = 1, TYPE_STRING = 8, LOG_FATAL = 4 };
 
 struct segue_api {
   void *const *table;
   void *allocator;
   void *memory;
+  void *env;
   const char *version;
 };
 
@@ -77,12 +78,29 @@ refuse:
   return NULL;
 }
 
+void segue_api_share(segue_api *api, segue_error *err) {
+  err->code = 0;
+  failed(api, CALL(api, CreateEnv, int, const char *, void **)(LOG_FATAL, "segue", &api->env), err);
+}
+
 const char *segue_api_version(const segue_api *api) { return api->version; }
 
 void segue_api_close(segue_api *api) {
   RELEASE(api, ReleaseMemoryInfo, api->memory);
+  if (api->env) RELEASE(api, ReleaseEnv, api->env);
   free(api);
 }
+
+void *segue_session_open(const segue_api *api, const char *path, const void *options, segue_error *err) {
+  void *session = NULL;
+  err->code = 0;
+  failed(api,
+         CALL(api, CreateSession, const void *, const char *, const void *, void **)(api->env, path, options, &session),
+         err);
+  return session;
+}
+
+void segue_session_close(const segue_api *api, void *session) { RELEASE(api, ReleaseSession, session); }
 
 void segue_count(const segue_api *api, void *session, size_t *inputs, size_t *outputs, segue_error *err) {
   err->code = 0;

@@ -15,6 +15,8 @@
 enum segue_slot {
   SLOT_GetErrorCode = 1,
   SLOT_GetErrorMessage = 2,
+  SLOT_CreateEnv = 3,
+  SLOT_CreateSession = 7,
   SLOT_Run = 9,
   SLOT_SessionGetInputCount = 30,
   SLOT_SessionGetOutputCount = 31,
@@ -36,8 +38,10 @@ enum segue_slot {
   SLOT_CreateCpuMemoryInfo = 69,
   SLOT_AllocatorFree = 76,
   SLOT_GetAllocatorWithDefaultOptions = 78,
+  SLOT_ReleaseEnv = 92,
   SLOT_ReleaseStatus = 93,
   SLOT_ReleaseMemoryInfo = 94,
+  SLOT_ReleaseSession = 95,
   SLOT_ReleaseValue = 96,
   SLOT_ReleaseTypeInfo = 98,
   SLOT_GetResizedStringTensorElementBuffer = 252,
@@ -56,9 +60,18 @@ typedef struct segue_api segue_api;
 // segue_api_open finds the function table of the library at path, which stays
 // mapped for the life of the process. Returns NULL and fills err on failure.
 segue_api *segue_api_open(const char *path, segue_error *err);
+// segue_api_share takes a share in the process's environment, which somebody
+// has created before and which lives until its last share is given back, this
+// one by segue_api_close.
+void segue_api_share(segue_api *api, segue_error *err);
 // segue_api_version is the library's version, such as "1.31.1".
 const char *segue_api_version(const segue_api *api);
 void segue_api_close(segue_api *api);
+
+// segue_session_open opens the model at path with options of the library's own
+// type. The session is the caller's to close; it is NULL after a failure.
+void *segue_session_open(const segue_api *api, const char *path, const void *options, segue_error *err);
+void segue_session_close(const segue_api *api, void *session);
 
 // One declared input or output of a session. shape holds rank sizes, negative
 // where dynamic, symbols the name of each, empty where it has none. All is to

@@ -9,13 +9,17 @@
 // on without pinning or copying it, never prints, and never opens a library
 // that a model names.
 //
-// The binding github.com/yalue/onnxruntime_go holds the environment, session
-// options and sessions. Values and runs go through the function table of the
-// same library (api.h), because the binding drops ONNX Runtime's error codes,
-// cuts strings at NUL, has no scalars of BOOL, FP16, BF16 or BYTES, gives
-// FP16 and BF16 outputs back at half their size, takes no model without inputs
-// unless its outputs are known, copies every output, and opens a model a second
-// time to read its signature.
+// The binding github.com/yalue/onnxruntime_go holds the environment and session
+// options. Sessions, values and runs go through the function table of the same
+// library (api.h), because the binding drops ONNX Runtime's error codes, cuts
+// strings at NUL, has no scalars of BOOL, FP16, BF16 or BYTES, gives FP16 and
+// BF16 outputs back at half their size, takes no model without inputs unless
+// its outputs are known, copies every output, opens a model a second time to
+// read its signature, and loses memory at every open.
+//
+// What no request waits for (to open, warm and close a model) is done at a lower
+// priority, in threads of C (errand.h): a swap takes from the requests next to
+// nothing of the processors.
 //
 //	engine, err := ort.Open(ort.Config{})
 //	defer engine.Close()

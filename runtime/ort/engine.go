@@ -40,8 +40,10 @@ type Config struct {
 type Engine struct {
 	api     *C.segue_api
 	version string
-	log     *slog.Logger
-	trimmer *trimmer
+	// priority is that of errands.
+	priority priority
+	log      *slog.Logger
+	trimmer  *trimmer
 	// memory is for inputs that have to be copied before ONNX Runtime may
 	// read them.
 	memory *runtime.Pool
@@ -65,7 +67,7 @@ func Open(config Config) (*Engine, error) {
 	if !environment.TryLock() {
 		return nil, ErrInUse
 	}
-	engine, err := open(path)
+	engine, err := openLibrary(path)
 	if err != nil {
 		environment.Unlock()
 		return nil, err
@@ -78,7 +80,8 @@ func Open(config Config) (*Engine, error) {
 	return engine, nil
 }
 
-func open(path string) (*Engine, error) {
+// openLibrary prepares the process.
+func openLibrary(path string) (*Engine, error) {
 	cPath := C.CString(path)
 	defer C.free(unsafe.Pointer(cPath))
 	var cErr C.segue_error
@@ -97,12 +100,17 @@ func open(path string) (*Engine, error) {
 		C.segue_api_close(api)
 		return nil, errors.Join(fmt.Errorf("switch telemetry off: %w", err), binding.DestroyEnvironment())
 	}
+	if C.segue_api_share(api, &cErr); cErr.code != 0 {
+		C.segue_api_close(api)
+		return nil, errors.Join(fmt.Errorf("share the environment: %w", asError(&cErr)), binding.DestroyEnvironment())
+	}
 	C.segue_malloc_tune()
 	return &Engine{
-		api:     api,
-		version: C.GoString(C.segue_api_version(api)),
-		trimmer: startTrimmer(),
-		memory:  runtime.NewPool(),
+		priority: ownPriority(),
+		api:      api,
+		version:  C.GoString(C.segue_api_version(api)),
+		trimmer:  startTrimmer(),
+		memory:   runtime.NewPool(),
 	}, nil
 }
 

@@ -86,7 +86,6 @@ func tidy(message string) string {
 
 // tidyOpen also takes the model's own place out of a message.
 func tidyOpen(message, path string) string {
-	_, message, _ = strings.Cut(message, "Error creating C session from file: ")
 	for _, p := range []string{path, resolved(path)} {
 		message = strings.ReplaceAll(message, p, "file")
 		if dir := filepath.Dir(p); len(dir) > 1 {

@@ -64,6 +64,11 @@ func parseDevice(device string) (ordinal int, cuda bool, err error) {
 	return 0, false, fmt.Errorf("device %q: want cpu, cuda or cuda:<n>", device)
 }
 
+func isCUDA(device string) bool {
+	_, cuda, _ := parseDevice(device)
+	return cuda
+}
+
 func appendCUDA(o *binding.SessionOptions, ordinal int, limit int64) error {
 	cuda, err := binding.NewCUDAProviderOptions()
 	if err != nil {

@@ -20,22 +20,39 @@ import (
 // ONNX Runtime gives other last bits on it. The outputs are ONNX Runtime's own
 // memory until the Result is released, and may be read after Close.
 func (s *session) Run(ctx context.Context, inputs []runtime.Tensor, outputs []int) (runtime.Result, error) {
-	if err := ctx.Err(); err != nil {
+	f, err := s.prepare(ctx, inputs, outputs)
+	if err != nil {
 		return runtime.Result{}, err
 	}
+	C.segue_run(s.engine.api, s.pointer, f.c)
+	return s.finish(f, inputs)
+}
+
+// prepare returns a frame that is ready to be run.
+func (s *session) prepare(ctx context.Context, inputs []runtime.Tensor, outputs []int) (*frame, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if s.closed.Load() {
-		return runtime.Result{}, errors.New("run: the session is closed")
+		return nil, errors.New("run: the session is closed")
 	}
 	f := s.take()
 	err := f.ask(outputs)
 	if err == nil {
 		err = f.fill(inputs)
 	}
-	if err == nil {
-		C.segue_run(s.engine.api, s.pointer, f.c)
-		goruntime.KeepAlive(inputs)
-		err = s.runError(&f.c.err, inputs)
+	if err != nil {
+		f.forgetInputs()
+		s.put(f)
+		return nil, err
 	}
+	return f, nil
+}
+
+// finish makes a result of a frame that was run.
+func (s *session) finish(f *frame, inputs []runtime.Tensor) (runtime.Result, error) {
+	goruntime.KeepAlive(inputs)
+	err := s.runError(&f.c.err, inputs)
 	f.forgetInputs()
 	if err != nil {
 		s.put(f)

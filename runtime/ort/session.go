@@ -9,12 +9,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"reflect"
 	"sync"
 	"sync/atomic"
 	"unsafe"
-
-	binding "github.com/yalue/onnxruntime_go"
 
 	"github.com/segue-serving/segue/runtime"
 )
@@ -23,8 +20,8 @@ import (
 // frames until Close or, if a Result is still held then, until its Release.
 type session struct {
 	engine    *Engine
-	held      *binding.DynamicAdvancedSession
 	pointer   unsafe.Pointer
+	alone     bool // a run is the work of one thread
 	signature *runtime.Signature
 	symbols   [][]string // names of the inputs' dynamic sizes
 	inNames   []*C.char
@@ -47,18 +44,16 @@ func (e *Engine) openSession(path string, opts runtime.Options) (runtime.Session
 	if err != nil {
 		return nil, err
 	}
-	held, err := binding.NewDynamicAdvancedSession(path, nil, nil, options)
+	s := &session{engine: e, alone: opts.Threads <= 1 && !isCUDA(opts.Device)}
+	s.pointer, err = e.open(path, options)
 	// It complains only of options that do not exist.
 	_ = options.Destroy()
 	if err != nil {
 		return nil, errors.New(tidyOpen(err.Error(), path))
 	}
-	s := &session{engine: e, held: held}
-	if s.pointer, err = sessionPointer(held); err == nil {
-		err = s.describe()
-	}
-	if err != nil {
-		return nil, errors.Join(err, s.free())
+	if err := s.describe(); err != nil {
+		s.free()
+		return nil, err
 	}
 	return s, nil
 }
@@ -81,19 +76,6 @@ func checkFile(path string) error {
 		return errors.New("model file: empty")
 	}
 	return nil
-}
-
-// sessionPointer reads the C session out of the binding's, which has no
-// accessor for it. A binding that lays its types out otherwise is an error.
-func sessionPointer(held *binding.DynamicAdvancedSession) (unsafe.Pointer, error) {
-	inner := reflect.ValueOf(held).Elem().FieldByName("s")
-	if inner.Kind() == reflect.Pointer && !inner.IsNil() {
-		inner = inner.Elem().FieldByName("ortSession")
-		if inner.Kind() == reflect.Pointer && !inner.IsNil() {
-			return inner.UnsafePointer(), nil
-		}
-	}
-	return nil, errors.New("this version of onnxruntime_go hides its session elsewhere")
 }
 
 // describe reads the signature and refuses what cannot be served.
@@ -170,20 +152,17 @@ func (s *session) Close() error {
 	if s.closed.Swap(true) {
 		return errors.New("close session: closed before")
 	}
-	err := s.free()
+	s.free()
 	s.part()
-	if err != nil {
-		return fmt.Errorf("close session: %w", err)
-	}
 	return nil
 }
 
-func (s *session) free() error {
+func (s *session) free() {
 	for _, name := range s.inNames {
 		C.free(unsafe.Pointer(name))
 	}
 	for _, name := range s.outNames {
 		C.free(unsafe.Pointer(name))
 	}
-	return s.held.Destroy()
+	s.engine.close(s.pointer)
 }
