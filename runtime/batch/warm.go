@@ -31,12 +31,14 @@ type WarmRun struct {
 
 const (
 	warmRepeats = 5
-	// A model that takes long is not measured more often than this allows.
-	warmBudget = 200 * time.Millisecond
+	// A size whose runs took this long together is not run again. The first run
+	// of a size takes memory, the second is what others will be like; more of
+	// them only sharpen the figure, which longer runs need less.
+	warmBudget = 10 * time.Millisecond
 )
 
-// Warm runs the model on zeros of each size, under permits like any call but
-// however long the queue is, and measures it. A nil sizes is 1 and MaxBatch. A
+// Warm runs the model on zeros of each size and measures it, in the background
+// where the session can, and without permits. A nil sizes is 1 and MaxBatch. A
 // model without a dynamic first size everywhere is run once, as it is. Only the
 // end of ctx is an error; what the model makes of zeros is in the report.
 func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
@@ -71,26 +73,38 @@ func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
 		return WarmRun{}, err
 	}
 	run := WarmRun{Rows: rows}
-	unlimited := line{limit: int(^uint(0) >> 1)}
 	spent := time.Duration(0)
 	for n := 0; n <= warmRepeats && (n < 2 || spent < warmBudget); n++ {
-		call := Call{Inputs: inputs}
-		if _, err := i.permits.acquire(ctx, &unlimited, time.Time{}, time.Now()); err != nil {
-			return run, err
-		}
-		res, err := i.run(ctx, &call, time.Now())
+		res, took, err := i.runBackground(ctx, inputs)
 		if err != nil {
 			return run, err
 		}
 		res.Release()
-		spent += call.Ran
+		i.learn(took)
+		spent += took
 		if n == 0 {
-			run.First = call.Ran
-		} else if n == 1 || call.Ran < run.Best {
-			run.Best = call.Ran
+			run.First = took
+		} else if n == 1 || took < run.Best {
+			run.Best = took
 		}
 	}
 	return run, nil
+}
+
+// runBackground runs without a permit, which would be kept from the requests for
+// as long as a run takes at the priority that it has.
+func (i *Instance) runBackground(ctx context.Context, inputs []runtime.Tensor) (res runtime.Result, took time.Duration, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			res, err = runtime.Result{}, fmt.Errorf("model %s version %s: %w: %v", i.name, i.version, ErrPanic, r)
+		}
+	}()
+	if session, ok := i.session.(runtime.BackgroundRunner); ok {
+		return session.RunBackground(ctx, inputs, nil)
+	}
+	began := time.Now()
+	res, err = i.session.Run(ctx, inputs, nil)
+	return res, time.Since(began), err
 }
 
 // zeros makes inputs of the signature: a dynamic first size is rows, any other
