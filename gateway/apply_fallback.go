@@ -19,9 +19,16 @@ func (r *reconciler) fallback(route *modelRoute) *versionRoute {
 	largest := slices.MaxFunc(versions, func(x, y string) int {
 		return cmp.Or(cmp.Compare(route.split.Share(x), route.split.Share(y)), configs.CompareVersions(y, x))
 	})
-	f := *route.versions[largest]
+	return asFallback(route.versions[largest], r.metrics)
+}
+
+// asFallback is a version in the role of the one that answers in another's
+// place.
+func asFallback(v *versionRoute, m *Metrics) *versionRoute {
+	f := *v
 	f.variant = fallbackVariant
-	f.metrics = r.metrics.version(f.model, f.version, f.variant)
+	f.names = hashNames(f.model, f.version, f.variant)
+	f.metrics = m.version(f.model, f.version, f.variant)
 	return &f
 }
 

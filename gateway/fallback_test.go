@@ -22,9 +22,7 @@ func canaried(g *testGateway, canary func(in []runtime.Tensor) ([]runtime.Tensor
 	for _, v := range m.versions {
 		v.breaker = newBreaker(nil)
 	}
-	f := *m.versions["1"]
-	f.variant, f.metrics = fallbackVariant, g.metrics.version("mozart", "1", fallbackVariant)
-	m.fallback = &f
+	m.fallback = asFallback(m.versions["1"], g.metrics)
 	g.put(m)
 	return m
 }
