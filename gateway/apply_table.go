@@ -117,7 +117,7 @@ func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versi
 	res, st := r.loader.Lookup(w)
 	rt := doc.RuntimeOf(w.Version, r.opts.Runtime)
 	v := &versionRoute{
-		model: w.Model, version: w.Version, variant: doc.Traffic.VariantName(w.Version),
+		model: w.Model, version: w.Version, class: classOutput{output: -1}, variant: doc.Traffic.VariantName(w.Version),
 		resident: res, state: st.State, reason: st.Reason, maxBatch: rt.MaxBatchSize,
 		limits: oip.Limits{
 			MaxTensorBytes: r.opts.MaxTensorBytes, MaxDimension: int64(rt.MaxDimension), MaxBatch: int64(rt.MaxBatchSize),
@@ -128,6 +128,7 @@ func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versi
 	if res != nil {
 		v.runner = res.Instance().(Instance).Instance
 		v.breaker = r.breaker(res)
+		v.class = newClassOutput(res.Signature(), "", res.Manifest().Labels)
 	}
 	return v
 }

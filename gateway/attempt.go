@@ -58,7 +58,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 		return c.failEncode(err, ended)
 	}
 	v.metrics.observe(c.stripe, stageEncode, int64(c.elapsed()-encoding))
-	c.scratch = c.ids().append(c.scratch[:0], v.names, now)
+	c.scratch = c.ids().append(c.scratch[:0], v.names, c.note(v, request, result.Tensors), now)
 	c.wire.setFieldBytes("Segue-Prediction-Id", c.scratch)
 	return ended
 }

@@ -50,7 +50,7 @@ func TestWhereKeysAreConfiguredEveryRouteIsClosedUntilOpened(t *testing.T) {
 		{"POST", "/v2/repository/index", "", [9]int{401, 401, 200, 200, 403, 403, 403, 200, 403}},
 		{"GET", "/v2/health/live", "", [9]int{200, 200, 200, 200, 200, 200, 200, 200, 200}},
 		{"GET", "/v2/models/mozart/ready", "", [9]int{200, 200, 200, 200, 200, 200, 200, 200, 200}},
-		{"POST", "/v2/models/mozart/feedback", "{}", [9]int{401, 401, 403, 403, 403, 501, 403, 403, 403}},
+		{"POST", "/v2/models/mozart/feedback", "{}", [9]int{401, 401, 403, 403, 403, 400, 403, 403, 403}},
 		{"POST", "/v2/repository/models/mozart/load", "", [9]int{401, 401, 403, 403, 403, 403, 403, 403, 403}},
 		{"GET", "/v9/unknown", "", [9]int{401, 401, 404, 404, 404, 404, 404, 404, 404}},
 		{"GET", infer, "", [9]int{401, 401, 405, 403, 403, 403, 403, 403, 403}},

@@ -29,6 +29,9 @@ type exchange interface {
 	// receive whether the body is there; otherwise the answer is given.
 	readable() bool
 	receive() bool
+	// content is the body that receive got, decompressed. Only what comes as
+	// JSON has one.
+	content() []byte
 	// readDocument reads a small document, which may be left out, and reports
 	// whether it could; otherwise the answer is given.
 	readDocument(to any) bool

@@ -37,7 +37,7 @@ func TestTheFeedbackKeyIsFollowedAndItsLossChangesNothing(t *testing.T) {
 	if first == nil {
 		t.Fatal("the key is not read")
 	}
-	id := string(first.append(nil, hashNames("mozart", "1", "v1"), time.Now()))
+	id := string(first.append(nil, hashNames("mozart", "1", "v1"), idNote{}, time.Now()))
 	if _, err := newIDMaker([]byte("0123456789abcdef")).parse(id); err != nil {
 		t.Errorf("an id is not made with the key: %v", err)
 	}

@@ -102,6 +102,9 @@ func (c *grpcCall) setFieldBytes(name string, value []byte) {
 func (c *grpcCall) readable() bool { return true }
 func (c *grpcCall) receive() bool  { return true }
 
+// Feedback is not offered over gRPC.
+func (c *grpcCall) content() []byte { return nil }
+
 func (c *grpcCall) readDocument(to any) bool {
 	*to.(*oip.RepositoryIndexRequest) = c.asked.(oip.RepositoryIndexRequest)
 	return true

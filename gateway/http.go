@@ -108,6 +108,8 @@ func (c *httpCall) setFieldBytes(name string, value []byte) {
 	c.ctx.Response.Header.SetCanonical([]byte(name), value)
 }
 
+func (c *httpCall) content() []byte { return c.body.content }
+
 // refuse answers with the protocol's error document.
 func (c *httpCall) refuse(status int, message string) {
 	c.out = oip.AppendError(c.out[:0], message)

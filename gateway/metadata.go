@@ -269,9 +269,3 @@ func v1Version(v *versionRoute) oip.VersionStatus {
 	}
 	return status
 }
-
-func (c *call) answerFeedback() {
-	if c.findModel() != nil {
-		c.fail(http.StatusNotImplemented, "feedback is not offered yet")
-	}
-}

@@ -59,7 +59,7 @@ func TestReadOnlyRoutesAnswerWhatIsInForce(t *testing.T) {
 		{"POST", "/v2/repository/index", `[]`, 400, `{"error":"malformed request: the body is not the JSON object that is wanted"}`},
 		{"POST", "/v2/repository/models/mozart/load", "", 403, `{"error":"models are not loaded or unloaded by request: they follow the configuration, which lives in documents in a test"}`},
 		{"POST", "/v2/repository/models/mozart/unload", `{"parameters":{}}`, 403, `{"error":"models are not loaded or unloaded by request: they follow the configuration, which lives in documents in a test"}`},
-		{"POST", "/v2/models/mozart/feedback", `{}`, 501, `{"error":"feedback is not offered yet"}`},
+		{"POST", "/v2/models/mozart/feedback", `{}`, 400, `{"error":"malformed: prediction_id is missing"}`},
 		{"POST", "/v2/models/haydn/feedback", `{}`, 404, `{"error":"unknown model \"haydn\""}`},
 		{"GET", "/", "", 404, `{"error":"no such route"}`},
 		{"POST", "/v1/models/mozart:explain", "{}", 404, `{"error":"no such route"}`},

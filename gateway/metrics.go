@@ -28,6 +28,8 @@ type Metrics struct {
 	// unknown counts what names no model of the table.
 	unknown *versionMetrics
 
+	feedback map[string]*feedbackCounts
+
 	denied  [len(denialReasons)]atomic.Uint64
 	shed    [shedReasonCount]atomic.Uint64
 	serving atomic.Pointer[func() servingState]
@@ -112,6 +114,8 @@ var (
 	responseBytesDesc = desc("segue_response_bytes_total", "Bytes of answers' bodies as they went out.", versionLabels)
 	fallbacksDesc     = desc("segue_fallbacks_total", "Requests of a version that another one answered in its place.", []string{"model", "from_version", "reason"})
 	breakerDesc       = desc("segue_breaker_state", "1 for the state that the version's breaker is in.", []string{"model", "version", "state"})
+	feedbacksDesc     = desc("segue_feedbacks_total", "Pieces of feedback, by what became of them.", []string{"model", "kind", "outcome"})
+	feedbackValueDesc = desc("segue_feedback_value", "What feedback said of a version: 1 for a label that agreed and 0 for one that did not, rewards, metrics by name.", []string{"model", "version", "kind", "metric"})
 	shedDesc          = desc("segue_requests_shed_total", "Requests refused without a try.", []string{"reason"})
 	deniedDesc        = desc("segue_auth_failures_total", "Requests refused for want of a key or a permission.", []string{"reason"})
 	readyDesc         = desc("segue_ready", "1 while the gateway says that it is ready.", nil)
@@ -133,7 +137,7 @@ func desc(name, help string, labels []string) *prometheus.Desc {
 // their names already.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{counters: map[versionName]*versionCounters{}, handles: map[handleName]*versionMetrics{},
-		shown: map[string]map[string]struct{}{}}
+		shown: map[string]map[string]struct{}{}, feedback: map[string]*feedbackCounts{}}
 	m.unknown = m.version("unknown", "", "")
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -207,6 +211,7 @@ func (m *Metrics) forget(model, version string) {
 	m.mu.Lock()
 	delete(m.counters, name)
 	maps.DeleteFunc(m.handles, func(h handleName, _ *versionMetrics) bool { return h.versionName == name })
+	m.feedback[model].forget(version)
 	m.mu.Unlock()
 	delete(m.shown[model], version)
 	m.weight.DeleteLabelValues(model, version)
@@ -217,6 +222,9 @@ func (m *Metrics) forget(model, version string) {
 func (m *Metrics) forgetModel(model string) {
 	m.forget(model, "")
 	delete(m.shown, model)
+	m.mu.Lock()
+	delete(m.feedback, model)
+	m.mu.Unlock()
 	for _, vec := range []*prometheus.GaugeVec{m.weight, m.weightWanted, m.override, m.configIndex, m.configReloaded, m.configChanged} {
 		vec.DeletePartialMatch(prometheus.Labels{"model": model})
 	}
@@ -302,7 +310,7 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range stageDescs {
 		to <- d
 	}
-	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
+	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, feedbacksDesc, feedbackValueDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
 		inFlightDesc, inFlightLimitDesc, queueDesc, queueLimitDesc, workersDesc, workersBusyDesc, connectedDesc, contactDesc} {
 		to <- d
 	}
@@ -347,6 +355,7 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 			to <- t.stages[st].metric(stage(st), v.model, v.version)
 		}
 	}
+	m.collectFeedback(to)
 	for i, reason := range denialReasons {
 		counter(deniedDesc, m.denied[i].Load(), reason)
 	}

@@ -29,6 +29,8 @@ func (g *testGateway) fill() {
 	m.configRead(7, true, false, true)
 	m.configRejected("mozart", "parse")
 	m.StoreWrite("overrides", "ok")
+	m.feedbackOf("mozart").outcome(feedbackLabel, feedbackAccepted)
+	m.feedbackOf("mozart").add("1", feedbackLabel, "", 1)
 	m.version("mozart", "1", "v1").fellBack(fallbackModelError)
 	m.watchSource(func() configs.SourceState {
 		return configs.SourceState{Connected: true, LastContactUnixNano: 1_790_000_000_500_000_000}

@@ -23,11 +23,15 @@ import (
 //
 //	1 byte   format: 1 with a checksum, 2 with a MAC
 //	6 bytes  Unix time in milliseconds, big endian like all below
-//	8 bytes  a number that no other prediction has
-//	8 bytes  XXH64 of the model's name
-//	8 bytes  XXH64 of the version's name
-//	4 bytes  low half of the XXH64 of the variant's name
-//	4 bytes  low half of the XXH64 of the above, or 13 bytes of its HMAC-SHA256
+//	6 bytes  a number that no other prediction of that millisecond has
+//	6 bytes  low bytes of the XXH64 of the model's name
+//	6 bytes  low bytes of the XXH64 of the version's name
+//	4 bytes  low bytes of the XXH64 of the variant's name
+//	2 bytes  the predicted class (see class.go), 0 where there is none
+//	2 bytes  the canary's share when the request was assigned, in 65535ths; 0
+//	         where the request counts for no rollout
+//	5 bytes  low bytes of the hash of the caller's sticky key, 0 without one
+//	4 bytes  low half of the XXH64 of the above, or 10 bytes of its HMAC-SHA256
 //
 // Names are hashed because two of 128 characters do not fit into an id of 64;
 // who attributes an id knows the names that there are and compares hashes. The
@@ -36,9 +40,9 @@ import (
 const (
 	idFormatChecksum = 1
 	idFormatMAC      = 2
-	idPayloadBytes   = 35
+	idPayloadBytes   = 38
 	idChecksumBytes  = idPayloadBytes + 4
-	idMACBytes       = idPayloadBytes + 13
+	idMACBytes       = idPayloadBytes + 10
 	idChecksumChars  = (idChecksumBytes*8 + 5) / 6
 	idMACChars       = (idMACBytes*8 + 5) / 6
 )
@@ -52,20 +56,40 @@ var (
 type predictionID struct {
 	// at is the time of the prediction, to the millisecond.
 	at time.Time
-	// number is unique over the fleet but for chance.
+	// number is, with the time, unique over the fleet but for chance.
 	number uint64
 	names  idNames
+	note   idNote
 }
 
-// idNames are the hashed names in an id. They are computed once per version.
+// idNames are the hashed names in an id.
 type idNames struct {
 	model, version uint64
 	variant        uint32
 }
 
-func hashNames(model, version, variant string) idNames {
-	return idNames{model: xxhash.Sum64String(model), version: xxhash.Sum64String(version), variant: uint32(xxhash.Sum64String(variant))}
+// idNote is what feedback about a prediction needs to know of it, so that any
+// gateway of the fleet can use it and none must remember it.
+type idNote struct {
+	// class is what was predicted, 0 where that is no class.
+	class class
+	// share is the canary's share among those that the request could have been
+	// assigned to, in 65535ths; 0 where the request counts for no rollout.
+	share uint16
+	// unit is the hash of the caller's sticky key, 0 without one.
+	unit uint64
 }
+
+const (
+	mask40 = 1<<40 - 1
+	mask48 = 1<<48 - 1
+)
+
+func hashNames(model, version, variant string) idNames {
+	return idNames{model: hashName(model), version: hashName(version), variant: uint32(xxhash.Sum64String(variant))}
+}
+
+func hashName(name string) uint64 { return xxhash.Sum64String(name) & mask48 }
 
 // idMaker makes and reads prediction ids. It is safe for concurrent use.
 type idMaker struct {
@@ -103,16 +127,19 @@ func readFeedbackKey(path string) ([]byte, error) {
 }
 
 // append writes a new id for a prediction made now.
-func (m *idMaker) append(dst []byte, names idNames, now time.Time) []byte {
+func (m *idMaker) append(dst []byte, names idNames, note idNote, now time.Time) []byte {
 	var raw [idMACBytes]byte
 	millis := uint64(now.UnixMilli())
 	raw[0] = idFormatChecksum
-	binary.BigEndian.PutUint16(raw[1:], uint16(millis>>32))
-	binary.BigEndian.PutUint32(raw[3:], uint32(millis))
-	binary.BigEndian.PutUint64(raw[7:], m.next.Add(1))
-	binary.BigEndian.PutUint64(raw[15:], names.model)
-	binary.BigEndian.PutUint64(raw[23:], names.version)
-	binary.BigEndian.PutUint32(raw[31:], names.variant)
+	put48(raw[1:], millis)
+	put48(raw[7:], m.next.Add(1))
+	put48(raw[13:], names.model)
+	put48(raw[19:], names.version)
+	binary.BigEndian.PutUint32(raw[25:], names.variant)
+	binary.BigEndian.PutUint16(raw[29:], uint16(note.class))
+	binary.BigEndian.PutUint16(raw[31:], note.share)
+	raw[33] = byte(note.unit >> 32)
+	binary.BigEndian.PutUint32(raw[34:], uint32(note.unit))
 	length := idChecksumBytes
 	if m.macs != nil {
 		raw[0] = idFormatMAC
@@ -174,11 +201,20 @@ func (m *idMaker) parse(id string) (predictionID, error) {
 	default:
 		return predictionID{}, errNotAPredictionID
 	}
-	millis := int64(binary.BigEndian.Uint16(payload[1:]))<<32 | int64(binary.BigEndian.Uint32(payload[3:]))
 	return predictionID{
-		at:     time.UnixMilli(millis).UTC(),
-		number: binary.BigEndian.Uint64(payload[7:]),
-		names: idNames{model: binary.BigEndian.Uint64(payload[15:]), version: binary.BigEndian.Uint64(payload[23:]),
-			variant: binary.BigEndian.Uint32(payload[31:])},
+		at:     time.UnixMilli(int64(get48(payload[1:]))).UTC(),
+		number: get48(payload[7:]),
+		names:  idNames{model: get48(payload[13:]), version: get48(payload[19:]), variant: binary.BigEndian.Uint32(payload[25:])},
+		note: idNote{class: class(binary.BigEndian.Uint16(payload[29:])), share: binary.BigEndian.Uint16(payload[31:]),
+			unit: uint64(payload[33])<<32 | uint64(binary.BigEndian.Uint32(payload[34:]))},
 	}, nil
+}
+
+func put48(b []byte, n uint64) {
+	binary.BigEndian.PutUint16(b, uint16(n>>32))
+	binary.BigEndian.PutUint32(b[2:], uint32(n))
+}
+
+func get48(b []byte) uint64 {
+	return uint64(binary.BigEndian.Uint16(b))<<32 | uint64(binary.BigEndian.Uint32(b[2:]))
 }

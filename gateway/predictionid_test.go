@@ -16,7 +16,8 @@ func TestPredictionIDCarriesWhatItWasMadeOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			maker := newIDMaker(key)
 			names := hashNames(strings.Repeat("m", 128), strings.Repeat("9", 128), "canary")
-			id := string(maker.append(nil, names, now))
+			note := idNote{class: 6, share: 3277, unit: mask40 - 7}
+			id := string(maker.append(nil, names, note, now))
 			if !urlSafe.MatchString(id) {
 				t.Errorf("id %q is not at most 64 URL-safe characters", id)
 			}
@@ -24,7 +25,7 @@ func TestPredictionIDCarriesWhatItWasMadeOf(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got.at != now || got.names != names {
+			if got.at != now || got.names != names || got.note != note {
 				t.Errorf("parsed %+v, want time %v and names %+v", got, now, names)
 			}
 			if got.names == hashNames("mozart", "1", "stable") {
@@ -38,7 +39,7 @@ func TestPredictionIDsAreUnique(t *testing.T) {
 	maker, now := newIDMaker(nil), time.UnixMilli(1)
 	seen := map[string]bool{}
 	for range 10_000 {
-		id := string(maker.append(nil, hashNames("m", "1", "stable"), now))
+		id := string(maker.append(nil, hashNames("m", "1", "stable"), idNote{}, now))
 		if seen[id] {
 			t.Fatalf("id %s was made twice", id)
 		}
@@ -53,7 +54,7 @@ func TestPredictionIDOfOthersIsRefused(t *testing.T) {
 	now := time.UnixMilli(1_790_000_000_123)
 	names := hashNames("mozart", "2", "canary")
 	plain, signed := newIDMaker(nil), newIDMaker([]byte("0123456789abcdef"))
-	plainID, signedID := string(plain.append(nil, names, now)), string(signed.append(nil, names, now))
+	plainID, signedID := string(plain.append(nil, names, idNote{}, now)), string(signed.append(nil, names, idNote{}, now))
 	flip := func(id string, at int) string {
 		c := byte('A')
 		if id[at] == 'A' {
@@ -70,7 +71,7 @@ func TestPredictionIDOfOthersIsRefused(t *testing.T) {
 		{"empty", plain, "", errNotAPredictionID},
 		{"cut", plain, plainID[1:], errNotAPredictionID},
 		{"not base64", plain, "*" + plainID[1:], errNotAPredictionID},
-		{"line ends inside", plain, plainID + strings.Repeat("\n", 12), errNotAPredictionID},
+		{"line ends inside", plain, plainID + strings.Repeat("\n", idMACChars-idChecksumChars), errNotAPredictionID},
 		{"mistyped", plain, flip(plainID, 20), errNotAPredictionID},
 		{"other format", plain, flip(plainID, 0), errNotAPredictionID},
 		{"tampered MAC", signed, flip(signedID, 20), errForeignID},
@@ -106,7 +107,7 @@ func TestFeedbackKeyIsReadFromItsFile(t *testing.T) {
 
 func FuzzPredictionID(f *testing.F) {
 	maker := newIDMaker(nil)
-	f.Add(string(maker.append(nil, hashNames("m", "1", "stable"), time.UnixMilli(1))))
+	f.Add(string(maker.append(nil, hashNames("m", "1", "stable"), idNote{}, time.UnixMilli(1))))
 	f.Add(strings.Repeat("A", 64))
 	f.Fuzz(func(t *testing.T, id string) {
 		if got, err := maker.parse(id); err == nil && got.at.UnixMilli() < 0 {

@@ -36,9 +36,6 @@ type endpointInfo struct {
 	// post is true where the method is POST; otherwise it is GET or HEAD.
 	post  bool
 	group group
-	// missing is true where the endpoint is known and not offered: it answers
-	// 501, and the OpenAPI document does not have it.
-	missing bool
 }
 
 // endpoints describes all of them; it is constant. Routes that no pattern
@@ -54,7 +51,7 @@ var endpoints = [endpointCount]endpointInfo{
 	endpointModelConfig: {patterns: versioned("/v2/models/{model}", "/config"), group: groupMetadata},
 	endpointModelStats:  {patterns: versioned("/v2/models/{model}", "/stats"), group: groupMetadata},
 	endpointInfer:       {patterns: versioned("/v2/models/{model}", "/infer"), post: true, group: groupPredict},
-	endpointFeedback:    {patterns: []string{"/v2/models/{model}/feedback"}, post: true, group: groupFeedback, missing: true},
+	endpointFeedback:    {patterns: []string{"/v2/models/{model}/feedback"}, post: true, group: groupFeedback},
 	endpointIndex:       {patterns: []string{"/v2/repository/index"}, post: true, group: groupMetadata},
 	endpointLoad:        {patterns: []string{"/v2/repository/models/{model}/load"}, post: true, group: groupAdmin},
 	endpointUnload:      {patterns: []string{"/v2/repository/models/{model}/unload"}, post: true, group: groupAdmin},

@@ -95,6 +95,7 @@ type DataServer struct {
 	ids      *idMaker
 	requests requestIDs
 	codec    codec
+	seen     *feedbackSeen
 	calls    sync.Pool
 	stripes  atomic.Uint32
 	// mishaps bounds how often what goes wrong with single requests is logged.
@@ -108,7 +109,7 @@ type DataServer struct {
 }
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
-	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
+	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), seen: newFeedbackSeen(seenHalf), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
 	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{

@@ -88,6 +88,8 @@ type versionRoute struct {
 	// breaker keeps requests away while the version is broken. It outlives
 	// tables for as long as the resident does.
 	breaker *breaker
+	// class is where the version's answers hold what it predicted.
+	class classOutput
 }
 
 // router publishes the table in force to the data path.
