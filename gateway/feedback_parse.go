@@ -150,7 +150,7 @@ func checkFeedbackMetrics(metrics map[string]float64) error {
 	}
 	for name := range metrics {
 		if !saneMetricName(name) {
-			return fmt.Errorf("malformed: the metric name %s must be 1 to %d of a-z, A-Z, 0-9, _, - and .", quoted([]byte(name)), maxFeedbackName)
+			return fmt.Errorf("malformed: the metric name %s must be 1 to %d of a-z, A-Z, 0-9, _, . and -", quoted([]byte(name)), maxFeedbackName)
 		}
 	}
 	return nil

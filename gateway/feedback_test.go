@@ -107,7 +107,7 @@ func TestFeedbackThatIsNotTakenSaysWhy(t *testing.T) {
 		{"too much reward", id("mozart", "1", 1, now), `"reward":1e999`, 400, "malformed: reward must not be a number 1e999"},
 		{"reward in words", id("mozart", "1", 1, now), `"reward":"a lot"`, 400, "malformed: reward must not be a string"},
 		{"no metrics", id("mozart", "1", 1, now), `"metrics":{}`, 400, "malformed: metrics has 0 numbers, want 1 to 16"},
-		{"strange metric", id("mozart", "1", 1, now), `"metrics":{"a b":1}`, 400, `malformed: the metric name "a b" must be 1 to 64 of a-z, A-Z, 0-9, _, - and .`},
+		{"strange metric", id("mozart", "1", 1, now), `"metrics":{"a b":1}`, 400, `malformed: the metric name "a b" must be 1 to 64 of a-z, A-Z, 0-9, _, . and -`},
 		{"misspelt", id("mozart", "1", 1, now), `"labels":1`, 400, `malformed: unknown field "labels"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
