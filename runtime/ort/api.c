@@ -219,7 +219,7 @@ static int make_strings(const segue_api *api, const segue_value *v, void **value
   return 1;
 }
 
-static int make_input(const segue_api *api, const segue_value *v, void **value, segue_error *err) {
+static int make_value(const segue_api *api, const segue_value *v, void **value, segue_error *err) {
   static _Alignas(64) char nothing[64];
   if (v->type == TYPE_STRING) return make_strings(api, v, value, err);
   return !failed(api,
@@ -259,20 +259,62 @@ static int read_output(const segue_api *api, void *value, segue_value *v, segue_
   return !failed(api, CALL(api, GetTensorMutableData, void *, void **)(value, &v->data), err);
 }
 
-void segue_run(const segue_api *api, void *session, segue_frame *f) {
+void segue_run(const segue_api *api, void *session, segue_frame *f, const void *options) {
   f->err.code = 0;
   int ok = 1;
-  for (size_t i = 0; ok && i < f->n_in; i++) ok = make_input(api, &f->in[i], &f->in_values[i], &f->err);
+  for (size_t i = 0; ok && i < f->n_in; i++) ok = make_value(api, &f->in[i], &f->in_values[i], &f->err);
   if (ok)
     ok = !failed(api,
                  CALL(api, Run, void *, const void *, const char *const *, void *const *, size_t, const char *const *,
-                      size_t, void **)(session, NULL, f->in_names, f->in_values, f->n_in, f->out_names, f->asked,
+                      size_t, void **)(session, options, f->in_names, f->in_values, f->n_in, f->out_names, f->asked,
                                        f->out_values),
                  &f->err);
   release_values(api, f->in_values, f->n_in);
   for (size_t i = 0; ok && i < f->asked; i++) ok = read_output(api, f->out_values[i], &f->out[i], &f->err);
   if (!ok) segue_frame_clear(api, f);
 }
+
+void segue_bind(const segue_api *api, void *session, segue_frame *f) {
+  f->err.code = 0;
+  if (failed(api, CALL(api, CreateIoBinding, void *, void **)(session, &f->binding), &f->err)) return;
+  for (size_t i = 0; i < f->n_in; i++) {
+    if (!make_value(api, &f->in[i], &f->in_values[i], &f->err)) return;
+    if (failed(api, CALL(api, BindInput, void *, const char *, const void *)(f->binding, f->in_names[i], f->in_values[i]), &f->err))
+      return;
+  }
+  for (size_t i = 0; i < f->n_out; i++) {
+    if (!make_value(api, &f->out[i], &f->out_values[i], &f->err)) return;
+    if (failed(api, CALL(api, BindOutput, void *, const char *, const void *)(f->binding, f->out_names[i], f->out_values[i]),
+               &f->err))
+      return;
+  }
+}
+
+void segue_unbind(const segue_api *api, segue_frame *f) {
+  if (f->binding) RELEASE(api, ReleaseIoBinding, f->binding);
+  f->binding = NULL;
+  release_values(api, f->in_values, f->n_in);
+  release_values(api, f->out_values, f->n_out);
+}
+
+void segue_run_bound(const segue_api *api, void *session, segue_frame *f, const void *options) {
+  f->err.code = 0;
+  failed(api, CALL(api, RunWithBinding, void *, const void *, const void *)(session, options, f->binding), &f->err);
+}
+
+void *segue_options_new(const segue_api *api, segue_error *err) {
+  void *options = NULL;
+  err->code = 0;
+  if (failed(api, CALL(api, CreateRunOptions, void **)(&options), err)) return NULL;
+  return options;
+}
+
+void segue_options_terminate(const segue_api *api, void *options) {
+  segue_error err;
+  failed(api, CALL(api, RunOptionsSetTerminate, void *)(options), &err);
+}
+
+void segue_options_free(const segue_api *api, void *options) { RELEASE(api, ReleaseRunOptions, options); }
 
 void segue_malloc_tune(void) {
 #ifdef __GLIBC__

@@ -24,6 +24,8 @@ enum segue_slot {
   SLOT_SessionGetOutputTypeInfo = 34,
   SLOT_SessionGetInputName = 36,
   SLOT_SessionGetOutputName = 37,
+  SLOT_CreateRunOptions = 39,
+  SLOT_RunOptionsSetTerminate = 46,
   SLOT_CreateTensorAsOrtValue = 48,
   SLOT_CreateTensorWithDataAsOrtValue = 49,
   SLOT_GetTensorMutableData = 51,
@@ -43,7 +45,13 @@ enum segue_slot {
   SLOT_ReleaseMemoryInfo = 94,
   SLOT_ReleaseSession = 95,
   SLOT_ReleaseValue = 96,
+  SLOT_ReleaseRunOptions = 97,
   SLOT_ReleaseTypeInfo = 98,
+  SLOT_RunWithBinding = 133,
+  SLOT_CreateIoBinding = 134,
+  SLOT_ReleaseIoBinding = 135,
+  SLOT_BindInput = 136,
+  SLOT_BindOutput = 137,
   SLOT_GetResizedStringTensorElementBuffer = 252,
   SLOT_TensorTypeAndShape_HasShape = 390,
   SLOT_GetTensorElementTypeAndShapeDataReference = 414,
@@ -116,6 +124,7 @@ typedef struct segue_frame {
   const char **out_names;
   void **in_values;
   void **out_values;
+  void *binding;  // of a frame that was bound
   segue_error err;
 } segue_frame;
 
@@ -125,8 +134,21 @@ void segue_frame_free(segue_frame *frame);
 void segue_frame_clear(const segue_api *api, segue_frame *frame);
 
 // segue_run runs the session; frame->err.code is 0 when frame->out is filled.
-// After a failure nothing is left to clear.
-void segue_run(const segue_api *api, void *session, segue_frame *frame);
+// After a failure nothing is left to clear. options may be NULL.
+void segue_run(const segue_api *api, void *session, segue_frame *frame, const void *options);
+
+// segue_bind makes frame->in and frame->out, whose memory is the caller's,
+// known to the session once and for all runs until segue_unbind, which is
+// called after a failure too. segue_run_bound runs on them.
+void segue_bind(const segue_api *api, void *session, segue_frame *frame);
+void segue_unbind(const segue_api *api, segue_frame *frame);
+void segue_run_bound(const segue_api *api, void *session, segue_frame *frame, const void *options);
+
+// segue_options_new returns options by which one run can be ended from another
+// thread, NULL after a failure. They are the caller's to free.
+void *segue_options_new(const segue_api *api, segue_error *err);
+void segue_options_terminate(const segue_api *api, void *options);
+void segue_options_free(const segue_api *api, void *options);
 
 // segue_malloc_tune fixes the threshold above which freed memory goes back to
 // the system; segue_malloc_trim gives back all that can be. Both do nothing

@@ -33,6 +33,46 @@ func BenchmarkRun(b *testing.B) {
 	})
 }
 
+// BenchmarkBound is a run that was made ready, of one row by one caller and by
+// one on each core, on one session and on a session each.
+func BenchmarkBound(b *testing.B) {
+	engine := openEngine(b)
+	one := runtimetest.OpenFixture(b, engine, "mlp")
+	bind := func(session runtime.Session) runtime.Binding {
+		bound, err := session.(runtime.Binder).Bind([][]int64{{1, 32}}, [][]int64{{1, 3}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = bound.Close() })
+		copy(bound.Inputs()[0].Data, floats(1).Data)
+		return bound
+	}
+	b.Run("one", func(b *testing.B) {
+		bound := bind(one)
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := bound.Run(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	parallel := func(name string, open func() runtime.Session) {
+		b.Run(name, func(b *testing.B) {
+			b.RunParallel(func(pb *testing.PB) {
+				bound := bind(open())
+				for pb.Next() {
+					if err := bound.Run(context.Background()); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+	parallel("parallel/one-session", func() runtime.Session { return one })
+	parallel("parallel/session-each", func() runtime.Session { return runtimetest.OpenFixture(b, engine, "mlp") })
+}
+
 // BenchmarkIdentity is what a call costs beside the model's own work.
 func BenchmarkIdentity(b *testing.B) {
 	engine := openEngine(b)

@@ -20,7 +20,7 @@ void segue_errand_do(segue_errand *e) {
       segue_session_close(e->api, e->session);
       break;
     case SEGUE_RUN:
-      segue_run(e->api, e->session, e->frame);
+      segue_run(e->api, e->session, e->frame, NULL);
       break;
   }
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);

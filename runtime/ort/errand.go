@@ -9,6 +9,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	goruntime "runtime"
 	"time"
 	"unsafe"
 
@@ -153,9 +154,10 @@ func (s *session) RunBackground(ctx context.Context, inputs []runtime.Tensor, ou
 	}, func(errand *C.segue_errand) {
 		took = time.Duration(errand.cpu_ns)
 	})
+	goruntime.KeepAlive(inputs)
 	if !s.alone {
 		took = time.Since(began)
 	}
-	res, err := s.finish(f, inputs)
+	res, err := s.finish(f, inputs, s.runError(&f.c.err, inputs))
 	return res, took, err
 }

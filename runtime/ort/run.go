@@ -24,8 +24,12 @@ func (s *session) Run(ctx context.Context, inputs []runtime.Tensor, outputs []in
 	if err != nil {
 		return runtime.Result{}, err
 	}
-	C.segue_run(s.engine.api, s.pointer, f.c)
-	return s.finish(f, inputs)
+	err = s.stoppable(ctx, func(options unsafe.Pointer) error {
+		C.segue_run(s.engine.api, s.pointer, f.c, options)
+		goruntime.KeepAlive(inputs)
+		return s.runError(&f.c.err, inputs)
+	})
+	return s.finish(f, inputs, err)
 }
 
 // prepare returns a frame that is ready to be run.
@@ -49,10 +53,8 @@ func (s *session) prepare(ctx context.Context, inputs []runtime.Tensor, outputs 
 	return f, nil
 }
 
-// finish makes a result of a frame that was run.
-func (s *session) finish(f *frame, inputs []runtime.Tensor) (runtime.Result, error) {
-	goruntime.KeepAlive(inputs)
-	err := s.runError(&f.c.err, inputs)
+// finish makes a result of a frame that was run, and ended with err.
+func (s *session) finish(f *frame, inputs []runtime.Tensor, err error) (runtime.Result, error) {
 	f.forgetInputs()
 	if err != nil {
 		s.put(f)

@@ -125,6 +125,18 @@ func TestARunAllocatesNothing(t *testing.T) {
 	if got != 0 {
 		t.Errorf("%v allocations a run, want 0", got)
 	}
+	b, err := session.(runtime.Binder).Bind([][]int64{{4, 32}}, [][]int64{{4, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = testing.AllocsPerRun(200, func() {
+		if err := b.Run(ctx); err != nil {
+			t.Fatal(err)
+		}
+	})
+	if err := b.Close(); err != nil || got != 0 {
+		t.Errorf("%v allocations a bound run, want 0; %v", got, err)
+	}
 }
 
 func closeSession(t testing.TB, session runtime.Session) {

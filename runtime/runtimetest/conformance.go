@@ -10,7 +10,8 @@ import (
 )
 
 // Conformance runs the suite that every engine passes: what the comments of
-// runtime.Engine and runtime.Session promise, on the fixture models. newEngine
+// runtime.Engine and runtime.Session promise, and of runtime.Binder where the
+// sessions are one, on the fixture models. newEngine
 // is called once and its engine closed at the end.
 func Conformance(t *testing.T, newEngine func(t *testing.T) runtime.Engine) {
 	engine := newEngine(t)
@@ -20,6 +21,7 @@ func Conformance(t *testing.T, newEngine func(t *testing.T) runtime.Engine) {
 	t.Run("recorded answers", func(t *testing.T) { conformAnswers(t, engine) })
 	t.Run("data types", func(t *testing.T) { conformTypes(t, engine) })
 	t.Run("requests", func(t *testing.T) { conformRequests(t, engine) })
+	t.Run("bindings", func(t *testing.T) { conformBindings(t, engine) })
 	t.Run("lifecycle", func(t *testing.T) { conformLifecycle(t, engine) })
 	t.Run("concurrency", func(t *testing.T) { conformConcurrency(t, engine) })
 	if err := engine.Close(); err != nil {

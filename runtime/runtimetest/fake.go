@@ -58,6 +58,8 @@ type Engine struct {
 	Opens, Runs atomic.Int64
 	// OpenSessions and HeldResults count what was not closed or released yet.
 	OpenSessions, HeldResults atomic.Int64
+	// BoundRuns counts every run of a binding, Bindings those not closed yet.
+	BoundRuns, Bindings atomic.Int64
 }
 
 var _ runtime.Engine = (*Engine)(nil)
