@@ -143,7 +143,7 @@ func pinOf(w Wanted) pin { return pin{w.Model, w.Version, w.URI, w.Base} }
 func (l *loading) verify(ctx context.Context) *failure {
 	l.enter(StateVerifying)
 	var err error
-	if l.artifact, err = artifact.Verify(ctx, l.path); err != nil {
+	if l.artifact, err = l.verifier.Verify(ctx, l.path); err != nil {
 		return passing(causeVerify, fmt.Errorf("%s: %w", l.try.wanted.URI, err))
 	}
 	l.warn(l.artifact.Warnings)

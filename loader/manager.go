@@ -5,12 +5,15 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/segue-serving/segue/loader/artifact"
 )
 
 // Manager holds the versions of this process. All methods are safe for
 // concurrent use.
 type Manager struct {
 	options    Options
+	verifier   artifact.Verifier
 	fetchSlots chan struct{}
 	loadSlots  chan struct{}
 	wake       chan struct{} // the loop has to look again

@@ -75,20 +75,20 @@ func (f *folder) open(name string) (*os.File, fs.FileInfo, error) {
 }
 
 // read returns a small file whole.
-func (f *folder) read(name string, limit int64) ([]byte, error) {
-	file, _, err := f.open(name)
+func (f *folder) read(name string, limit int64) ([]byte, fs.FileInfo, error) {
+	file, info, err := f.open(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer file.Close()
 	body, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
 	if int64(len(body)) > limit {
-		return nil, fmt.Errorf("%s: more than the %d bytes allowed", name, limit)
+		return nil, nil, fmt.Errorf("%s: more than the %d bytes allowed", name, limit)
 	}
-	return body, nil
+	return body, info, nil
 }
 
 // describe hashes a file.

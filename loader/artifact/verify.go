@@ -26,6 +26,8 @@ type Artifact struct {
 	Warnings []string
 
 	files map[string]fs.FileInfo
+	// manifest is nil where it was made on the way.
+	manifest fs.FileInfo
 }
 
 // Verify reads the artifact at a path in full: a folder with a manifest, or
@@ -65,10 +67,11 @@ func Verify(ctx context.Context, at string) (*Artifact, error) {
 }
 
 func (a *Artifact) readManifest(ctx context.Context, f *folder) error {
-	body, err := f.read(ManifestFile, MaxManifestBytes)
+	body, info, err := f.read(ManifestFile, MaxManifestBytes)
 	if err != nil {
 		return err
 	}
+	a.manifest = info
 	if a.Manifest, err = Parse(body); err != nil {
 		return err
 	}
