@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	goruntime "runtime"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -63,12 +64,15 @@ func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
 	if cmd.Env = c.Env; cmd.Env == nil {
 		cmd.Env = Environment(os.Environ())
 	}
+	// One thread of Go's is enough, and more of them step on more cores.
+	cmd.Env = append(slices.Clip(cmd.Env), "GOMAXPROCS=1")
 	var stderr ends
 	cmd.Stderr = &stderr
 	output, err := start(cmd)
 	if err != nil {
 		return Report{}, fmt.Errorf("start the child process: %w", err)
 	}
+	stepBack(cmd.Process.Pid)
 	waited := cmd.Wait()
 	body, complete := output()
 	switch {

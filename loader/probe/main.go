@@ -55,6 +55,7 @@ func child(engine func() (runtime.Engine, error), stdin io.Reader) (Report, erro
 	if t.Request.Manifest == nil {
 		return Report{}, fmt.Errorf("read the request: there is no manifest in it")
 	}
+	defer helpLater()()
 	if strings.HasPrefix(t.Request.Device, "cuda") {
 		t.Limits.Memory = 0
 	}

@@ -5,8 +5,11 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -96,6 +99,14 @@ func engine(behaviour string) (runtime.Engine, error) {
 					return err
 				}
 			}
+		case "niceness":
+			return errors.New("niceness: " + nicesOfThreads())
+		case "niceness later":
+			// Without the privilege it stays where it is.
+			for end := time.Now().Add(20 * time.Second); nicesOfThreads() == "[19]" && time.Now().Before(end); {
+				time.Sleep(50 * time.Millisecond)
+			}
+			return errors.New("niceness: " + nicesOfThreads())
 		case "secrets":
 			return errors.New("environment: " + strings.Join(os.Environ(), " "))
 		}
@@ -244,5 +255,50 @@ func TestSecretsStayWithTheParent(t *testing.T) {
 	}
 	if !strings.Contains(report.Reason, "ONNXRUNTIME_LIB=lib.so") || strings.Contains(report.Reason, "hush") {
 		t.Errorf("the child saw %s", report.Reason)
+	}
+}
+
+// nicesOfThreads lists the nicenesses that this process's threads have.
+func nicesOfThreads() string {
+	files, err := filepath.Glob("/proc/self/task/*/stat")
+	if err != nil {
+		return err.Error()
+	}
+	var all []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// The name, in brackets, may hold anything.
+		fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+		if !slices.Contains(all, fields[16]) {
+			all = append(all, fields[16])
+		}
+	}
+	return fmt.Sprint(all)
+}
+
+// TestAChildStepsBackAndIsHelped holds that all threads of a child have a low
+// priority, and a better one once it takes long.
+func TestAChildStepsBackAndIsHelped(t *testing.T) {
+	before := nicesOfThreads()
+	own := 0
+	if _, err := fmt.Sscanf(before, "[%d]", &own); err != nil {
+		t.Fatal(before, err)
+	}
+	enough := max(10, own)
+	says := func(behaviour string, nices ...int) {
+		t.Helper()
+		report, err := child(behaviour, probe.Limits{}).Probe(t.Context(), request())
+		if err != nil || !slices.ContainsFunc(nices, func(n int) bool { return strings.HasSuffix(report.Reason, fmt.Sprintf("niceness: [%d]", n)) }) {
+			t.Errorf("%s: got %q, %v, want one of %v", behaviour, report.Reason, err, nices)
+		}
+	}
+	// The second of each is for who may not help it.
+	says("niceness", 19, min(19, enough+1))
+	says("niceness later", enough, min(19, enough+1))
+	if after := nicesOfThreads(); after != before {
+		t.Errorf("threads of this process had the nicenesses %s before, and have %s", before, after)
 	}
 }
