@@ -74,10 +74,10 @@ func (c *call) refuseInFlight() {
 }
 
 // inQueue reports whether the version's queue has a place and whether the wait
-// in it, as it is estimated now, is one that the model's limits and the
+// in it, as it is estimated now, is one that longest (0 for any) and the
 // request's deadline allow. Otherwise the answer is given, which counts as a
 // try of the version that was shed.
-func (c *call) inQueue(m *modelRoute, v *versionRoute) bool {
+func (c *call) inQueue(v *versionRoute, longest time.Duration) bool {
 	wait := v.runner.Wait()
 	if wait == 0 {
 		return true // a run would begin at once
@@ -86,8 +86,8 @@ func (c *call) inQueue(m *modelRoute, v *versionRoute) bool {
 	var why shedReason
 	var message string
 	switch {
-	case m.queueTime > 0 && wait > m.queueTime:
-		why, message = shedQueueTime, fmt.Sprintf("the model is busy: the wait for a run is about %v, over the limit of %v", roughly(wait), m.queueTime)
+	case longest > 0 && wait > longest:
+		why, message = shedQueueTime, fmt.Sprintf("the model is busy: the wait for a run is about %v, over the limit of %v", roughly(wait), longest)
 	case c.run.Deadline.Sub(now) < wait:
 		why, message = shedDeadline, fmt.Sprintf("the model is busy: the wait for a run is about %v, and the deadline is before", roughly(wait))
 	case v.full():

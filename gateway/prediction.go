@@ -25,9 +25,11 @@ func (c *call) answerPrediction() {
 		return
 	}
 	// The queue is looked at again behind the body, which may have taken its
-	// time: what is refused then is at least not decoded.
+	// time: what is refused then is at least not decoded. Who was let in for
+	// so long a wait is not sent away for a longer one; reading has cost more
+	// by then.
 	v := c.chooseVersion(m)
-	if v == nil || !c.inQueue(m, v) || !c.wire.receive() || !c.inQueue(m, v) {
+	if v == nil || !c.inQueue(v, m.queueTime) || !c.wire.receive() || !c.inQueue(v, 0) {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {

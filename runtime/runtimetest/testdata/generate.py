@@ -153,6 +153,22 @@ def write_models():
         [value("y", T.FLOAT, ["batch", 1024])],
         c1 + c2,
     )
+    # A small request whose run takes milliseconds, for tests of overload: 28
+    # products of 256x256 matrices.
+    w1, c1 = formula("w1", (16, 256), 0.7)
+    w2, c2 = formula("w2", (256, 256), 1.3)
+    products = [node("MatMul", [f"m{i}", "w2"], [f"m{i + 1}"]) for i in range(28)]
+    save(
+        "long",
+        w1
+        + w2
+        + [node("MatMul", ["x", "w1"], ["h"]), node("Add", ["h", "w2"], ["m0"])]
+        + products
+        + [node("ReduceMean", ["m28"], ["y"], keepdims=1)],
+        [value("x", T.FLOAT, [1, 16])],
+        [value("y", T.FLOAT, [1, 1])],
+        c1 + c2,
+    )
     save(
         "reduce",
         [
