@@ -32,6 +32,8 @@ type httpCall struct {
 	ctx  *fasthttp.RequestCtx
 	conn *conn
 	head head
+	// client is the call's context.
+	client client
 
 	body      body
 	out       []byte // the answer's body
@@ -42,8 +44,9 @@ type httpCall struct {
 }
 
 func newHTTPCall(s *DataServer) *httpCall {
-	c := &httpCall{call: call{server: s, stripe: uint8(s.stripes.Add(1)), context: context.Background()}}
-	c.wire = c
+	c := &httpCall{call: call{server: s, stripe: uint8(s.stripes.Add(1))}}
+	c.client = client{Context: context.Background(), call: c}
+	c.wire, c.context = c, &c.client
 	return c
 }
 
@@ -51,6 +54,7 @@ func (c *httpCall) begin(ctx *fasthttp.RequestCtx, at time.Time) {
 	c.ctx = ctx
 	c.conn = ctx.Conn().(*conn) // what Serve's listeners accept
 	c.conn.current = c
+	c.client.asked, c.client.gone = false, false
 	c.head.read(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders())
 	c.call.begin(at)
 }
