@@ -16,8 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/runtimetest"
 )
