@@ -228,3 +228,41 @@ func TestDecisionsNeverLeaveTheDocument(t *testing.T) {
 		}
 	})
 }
+
+func TestDecisionsAreToldWithTheirNumbers(t *testing.T) {
+	d := mustParse(t, rolloutYAML)
+	o, err := d.Decide(decide(t, d, nil, DecideStep), Decision{Event: DecideRollback, By: "gateway gw-1", Reason: "errors", At: noon, Guard: "errors", Evidence: []GuardEvidence{
+		{Name: "slow", LnE: -0.5, Threshold: 6, Events: 1, Units: 40, StableEvents: 8, StableUnits: 800},
+		{Name: "errors", LnE: 7.254, Threshold: 5.3, Events: 9, Units: 40},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := DecisionRecord(d, 17, []byte("before"), o, AuditWho{User: "gw-1"})
+	want := AuditRecord{Model: "mozart", Index: 17, Event: "rollback", At: noon, Who: AuditWho{User: "gw-1"}, Reason: "errors",
+		BeforeDigest: EntryDigest([]byte("before")), Document: string(CanonicalOverride(o)),
+		Outcome: "rolled back, 0 %; errors: ln E 7.25 of 5.3, 9 of 40; slow: ln E -0.5 of 6, 1 of 40 (stable 8 of 800)"}
+	if record != want {
+		t.Errorf("got %+v, want %+v", record, want)
+	}
+	if _, _, event, ok := ParseAuditKey(AuditKey("mozart", 17, record.Event)); !ok || event != "rollback" {
+		t.Errorf("no key for event %q", record.Event)
+	}
+	for text, state := range map[string]*RolloutState{
+		"not begun":                  nil,
+		"step 1 of 3, 5 %":           decide(t, d, nil, DecideStart).Rollout,
+		"step 2 of 3, 50 %":          decide(t, d, nil, DecideStep).Rollout,
+		"promoted, 100 %":            decide(t, d, nil, DecidePromote).Rollout,
+		"shadow, before step 1 of 3": {Phase: PhaseShadow},
+	} {
+		if got := state.Describe(d.Rollout); got != text {
+			t.Errorf("got %q, want %q", got, text)
+		}
+	}
+	if got := (&RolloutStatus{Steps: 3}).Describe(); got != "not begun" {
+		t.Errorf("got %q", got)
+	}
+	if got := decide(t, d, nil, DecidePause).Rollout.Outcome(d.Rollout); got != "step 1 of 3, 5 %, paused" {
+		t.Errorf("got %q", got)
+	}
+}

@@ -270,6 +270,9 @@ func FuzzParse(f *testing.F) {
 			if d.Rollout != nil && err == nil {
 				t.Fatal("set weights beside a rollout")
 			}
+			if d.Rollout != nil {
+				checkEnds(t, e, d)
+			}
 			return
 		}
 		if err != nil {
@@ -283,6 +286,86 @@ func FuzzParse(f *testing.F) {
 		want.Traffic.Weights = weights
 		if !reflect.DeepEqual(after, &want) {
 			t.Fatalf("got %+v\nwant %+v", after, want)
+		}
+	})
+}
+
+// checkEnds requires that the document of an ended rollout is the same but for
+// the traffic.
+func checkEnds(t *testing.T, e Entry, d *Document) {
+	t.Helper()
+	weights := map[string]float64{d.Rollout.Canary: 100}
+	text, err := EndRollout(e, weights)
+	if err != nil {
+		t.Fatalf("end the rollout: %v", err)
+	}
+	after, _, err := Parse(Entry{Value: text, Base: "/models"})
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, text)
+	}
+	if _, copied := after.Traffic.Shadow[d.Rollout.Canary]; copied || !reflect.DeepEqual(after.Traffic.Weights, weights) {
+		t.Fatalf("traffic is %+v", after.Traffic)
+	}
+	want := *d
+	want.Rollout, want.Traffic.Weights, want.Traffic.Shadow = nil, weights, after.Traffic.Shadow
+	if !reflect.DeepEqual(after, &want) {
+		t.Fatalf("got %+v\nwant %+v", after, want)
+	}
+}
+
+func FuzzParseOverride(f *testing.F) {
+	paths, err := filepath.Glob("testdata/bad/override-*.json")
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("no seeds: %v", err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	d, _, err := Parse(Entry{Name: "mozart", Value: []byte(rolloutYAML), Base: "/"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	decision := Decision{Event: DecideStart, By: "ann", Reason: "why", At: noon}
+	o, err := d.Decide(nil, decision)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(CanonicalOverride(o))
+	f.Add(CanonicalOverride(o.WithHold(d, hold(map[string]float64{"1": 1, "2": 0}))))
+	decision.Event = DecideRollback
+	if o, err = d.Decide(o, decision); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(CanonicalOverride(o))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		o, err := ParseOverride(Entry{Name: "mozart", Value: text})
+		if err != nil {
+			return
+		}
+		again, err := ParseOverride(Entry{Value: CanonicalOverride(o)})
+		if err != nil || !bytes.Equal(CanonicalOverride(again), CanonicalOverride(o)) {
+			t.Fatalf("%v: got %+v\nwant %+v", err, again, o)
+		}
+		for _, event := range []DecisionEvent{"", DecideStart, DecideStep, DecidePromote, DecideRollback, DecidePause, DecideResume, DecideRetry} {
+			next := o
+			if event != "" {
+				if next, err = d.Decide(o, Decision{Event: event, By: "ann", At: noon}); err != nil {
+					continue
+				}
+				if _, err := ParseOverride(Entry{Value: CanonicalOverride(next)}); err != nil {
+					t.Fatalf("%s: %v", event, err)
+				}
+				_ = next.Rollout.Outcome(d.Rollout)
+			}
+			for version, weight := range d.Steer(next, LatestVersion, noon).Weights {
+				if _, known := d.Versions[version]; !known || weight < 0 {
+					t.Fatalf("%s: %q has weight %v", event, version, weight)
+				}
+			}
 		}
 	})
 }
