@@ -68,7 +68,11 @@ func (p *Plan) forecast(i int, traffic Traffic) Forecast {
 	for g := range Guard(ratioGuards) {
 		if p.Guards.Has(g) {
 			f.Clean = max(f.Clean, p.clean(g, 0))
-			typical := p.simulate(g, i, traffic.Bad, 1, false)
+			bad := traffic.Bad
+			if g == Slow {
+				bad = 0.01 // by definition: slow is what is over the 99th percentile
+			}
+			typical := p.simulate(g, i, bad, 1, false)
 			if f.Typical = max(f.Typical, typical); typical < 0 || f.Typical < 0 {
 				f.Typical = -1
 			}

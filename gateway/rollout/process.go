@@ -1,6 +1,9 @@
 package rollout
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // alternatives is how many ratios a guard's evidence is averaged over.
 const alternatives = 16
@@ -25,6 +28,9 @@ type cell struct {
 // r·w/(r·w+1−w), an event's factor is p(r)/p(r0) where it was the canary's and
 // (1−p(r))/(1−p(r0)) where it was stable's.
 func lnWorse(cells []cell, r0 float64) float64 {
+	if !slices.ContainsFunc(cells, func(c cell) bool { return c.canary+c.stable > 0 }) {
+		return 0
+	}
 	var l [alternatives]float64
 	for k := range l {
 		r := r0 * alternative(k)
