@@ -5,6 +5,8 @@ import (
 	"math"
 	"strings"
 	"time"
+
+	"github.com/segue-serving/segue/configs"
 )
 
 // State is where a rollout stands.
@@ -17,6 +19,15 @@ type State struct {
 	Paused bool
 	// Resumed: a person has let the rollout go on from this step's pause point.
 	Resumed bool
+}
+
+// StateOf is the state of a rollout that is under way.
+func StateOf(s *configs.RolloutState) State {
+	state := State{Step: s.Step, Since: s.Since, Paused: s.Paused, Resumed: s.Resumed}
+	if s.Phase == configs.PhaseShadow {
+		state.Step = ShadowStep
+	}
+	return state
 }
 
 // Action is what is to be done.
@@ -98,9 +109,9 @@ func (p *Plan) Decide(s State, t *Total, now time.Time) Verdict {
 		v.Reason = "the arms' shares are not as wanted"
 	case !over:
 		v.Reason = "waits for " + v.Waiting[0]
-	case p.OnInconclusive == InconclusivePromote:
+	case p.OnInconclusive == configs.InconclusivePromote:
 		v.goOn(p, s, step, "max_time is over without a verdict, and on_inconclusive is promote")
-	case p.OnInconclusive == InconclusiveRollback:
+	case p.OnInconclusive == configs.InconclusiveRollback:
 		v.Action, v.Reason = Rollback, "max_time is over without a verdict, and on_inconclusive is rollback"
 	default:
 		v.Action, v.Reason = Unclear, "max_time is over without a verdict: "+strings.Join(v.Waiting, "; ")

@@ -90,7 +90,7 @@ func TestSlowCanariesAreTakenBackAndOthersAreNot(t *testing.T) {
 			t.Parallel()
 			n, limit := counts(9, 301), 2*c.within
 			if c.within == 0 {
-				n, limit = counts(20, 1000), 1000
+				n, limit = counts(10, 1000), 1000
 			}
 			back := 0
 			got := median(n, func(seed uint64) int {

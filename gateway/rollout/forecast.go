@@ -100,7 +100,7 @@ func (p *Plan) forecast(i int, traffic Traffic) Forecast {
 // without.
 func (p *Plan) clean(g Guard, n float64) int {
 	return lacking(n, -math.Log(p.PromoteAlpha), func(n float64) float64 {
-		return lnSum([]float64{math.Log(rareShare) + lnBelow(n, 0, p.ratios[g].rate), math.Log(ratioShare)})
+		return p.ratios[g].proof(n, 0, nil)
 	})
 }
 
@@ -160,34 +160,42 @@ func (p *Plan) simulate(g Guard, step int, bad, ratio float64, back bool) int {
 // path is one simulated rollout.
 func (p *Plan) path(g Guard, step int, random *rand.Rand, w, canaryRate, bad float64, back bool) int {
 	limits := p.ratios[g]
-	c := cell{w: w}
 	threshold, promote := p.threshold(step, 0), -math.Log(p.PromoteAlpha)
 	rate := w*canaryRate + (1-w)*bad
-	units := 0.0
+	// What one of the canary's events adds to lnWorse, and what any event does.
+	var own, each [alternatives]float64
+	for k := range own {
+		one := func(canary, stable float64) float64 {
+			return lnRatio(cell{w, canary, stable}, limits.tolerated, limits.tolerated*alternative(k))
+		}
+		own[k], each[k] = one(1, 0)-one(0, 1), one(0, 1)
+	}
+	c, units := cell{w: w}, 0.0
 	for units < maxUnits {
 		// Requests up to the next event, of which so many were the canary's
 		// and good.
-		gap := random.ExpFloat64() / rate
-		good := gap * w * (1 - canaryRate)
+		good := random.ExpFloat64() / rate * w * (1 - canaryRate)
 		if !back {
-			proof := func(n float64) float64 {
-				return lnSum([]float64{
-					math.Log(rareShare) + lnBelow(n, c.canary, limits.rate),
-					math.Log(ratioShare) + lnNotWorse([]cell{c}, limits.excluded),
-				})
-			}
+			proof := func(n float64) float64 { return limits.proof(n, c.canary, []cell{c}) }
 			if proof(units+good) >= promote {
 				return int(units) + lacking(units, promote, proof)
 			}
 		}
 		units += good
-		if random.Float64() < w*canaryRate/rate {
-			c.canary++
-			units++
-		} else {
+		if random.Float64() >= w*canaryRate/rate {
 			c.stable++
+			continue
 		}
-		if back && lnWorse([]cell{c}, limits.tolerated) >= threshold {
+		c.canary++
+		units++
+		if !back {
+			continue
+		}
+		var l [alternatives]float64
+		for k := range l {
+			l[k] = c.canary*own[k] + (c.canary+c.stable)*each[k]
+		}
+		if lnMean(l[:]) >= threshold {
 			return int(units)
 		}
 	}

@@ -1,6 +1,10 @@
 package rollout
 
-import "math"
+import (
+	"math"
+
+	"github.com/segue-serving/segue/configs"
+)
 
 // Judgement are the numbers of one guard in one step. Logarithms are natural
 // and finite.
@@ -32,6 +36,15 @@ func (j Judgement) Worse() bool { return j.LnE >= j.Threshold }
 
 // Content reports that the guard lets the step go.
 func (j Judgement) Content() bool { return j.PromoteLnE >= j.PromoteThreshold }
+
+// Evidence is the judgement as documents of decisions carry it.
+func (j Judgement) Evidence() configs.GuardEvidence {
+	return configs.GuardEvidence{
+		Name: j.Guard.String(), LnE: j.LnE, Threshold: j.Threshold,
+		PromoteLnE: j.PromoteLnE, PromoteThreshold: j.PromoteThreshold,
+		Events: j.Events, Units: j.Units, StableEvents: j.StableEvents, StableUnits: j.StableUnits,
+	}
+}
 
 // Shares of the two ways to prove a canary good. A canary that is worse than
 // tolerated by both measures passes with a probability of at most promote_alpha,
@@ -67,15 +80,19 @@ func (p *Plan) judgeRatio(g Guard, t *Total) Judgement {
 	j.Units, j.Events = int(n), int(bad)
 	j.StableUnits = int(t.unitsOf(g, false))
 	j.PromoteThreshold = -math.Log(p.PromoteAlpha)
-	proof := func(n float64) float64 {
-		return lnSum([]float64{
-			math.Log(rareShare) + lnBelow(n, bad, limits.rate),
-			math.Log(ratioShare) + lnNotWorse(cells, limits.excluded),
-		})
-	}
+	proof := func(n float64) float64 { return limits.proof(n, bad, cells) }
 	j.PromoteLnE = finite(proof(n))
 	j.Lacking = lacking(n, j.PromoteThreshold, proof)
 	return j
+}
+
+// proof is the logarithm of the evidence that the canary is good enough: that
+// its rate of bad events is low, or that the ratio to stable's is.
+func (r ratio) proof(n, bad float64, cells []cell) float64 {
+	return lnSum([]float64{
+		math.Log(rareShare) + lnBelow(n, bad, r.rate),
+		math.Log(ratioShare) + lnNotWorse(cells, r.excluded),
+	})
 }
 
 // rates is how many of the canary's units a guard has judged in the step, and

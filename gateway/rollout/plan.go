@@ -19,16 +19,6 @@ const (
 	MaxWeight = 90
 )
 
-// Inconclusive says what happens when a step's time is over without a verdict.
-type Inconclusive string
-
-// Values of Plan.OnInconclusive, as in the document.
-const (
-	InconclusiveHold     Inconclusive = "hold"
-	InconclusivePromote  Inconclusive = "promote"
-	InconclusiveRollback Inconclusive = "rollback"
-)
-
 // Plan is a compiled rollout. It is immutable and safe for concurrent use.
 type Plan struct {
 	// ID names the rollout: what an override is bound to, part of the key of
@@ -37,10 +27,12 @@ type Plan struct {
 	Stable, Canary string
 	Steps          []Step
 	// Guards are the guards that are on.
-	Guards         Guards
-	Alpha          float64
-	PromoteAlpha   float64
-	OnInconclusive Inconclusive
+	Guards Guards
+	// Alpha and PromoteAlpha bound the chances of false verdicts.
+	Alpha, PromoteAlpha float64
+	// OnInconclusive is what happens when a step's time is over without a
+	// verdict: one of configs.InconclusiveHold, Promote and Rollback.
+	OnInconclusive string
 
 	ratios       [ratioGuards]ratio
 	classRatio   float64
@@ -60,12 +52,14 @@ type Step struct {
 // ratio is what one guard tolerates, and what it needs to be content.
 type ratio struct{ tolerated, excluded, rate float64 }
 
-// Compile checks a rollout whose defaults are filled in, and makes it a plan.
-// id is the same on all gateways, and another for every other rollout.
+// Compile makes a rollout a plan, what it leaves out being filled in. id is
+// configs.RolloutID: the same on all gateways, and another for every other
+// rollout. It refuses what configs.Parse refuses.
 func Compile(id string, r *configs.Rollout) (*Plan, error) {
+	r = r.WithDefaults()
 	p := &Plan{
 		ID: id, Stable: r.Stable, Canary: r.Canary,
-		Alpha: r.Alpha, PromoteAlpha: r.PromoteAlpha, OnInconclusive: Inconclusive(r.OnInconclusive),
+		Alpha: r.Alpha, PromoteAlpha: r.PromoteAlpha, OnInconclusive: r.OnInconclusive,
 	}
 	if id == "" || len(id) > maxName {
 		return nil, fmt.Errorf("rollout: id %q: want 1 to %d bytes", id, maxName)
@@ -77,7 +71,7 @@ func Compile(id string, r *configs.Rollout) (*Plan, error) {
 		return nil, fmt.Errorf("rollout %s: alpha %v and promote_alpha %v: want them over 0 and under 1", id, r.Alpha, r.PromoteAlpha)
 	}
 	switch p.OnInconclusive {
-	case InconclusiveHold, InconclusivePromote, InconclusiveRollback:
+	case configs.InconclusiveHold, configs.InconclusivePromote, configs.InconclusiveRollback:
 	default:
 		return nil, fmt.Errorf("rollout %s: on_inconclusive %q: want hold, promote or rollback", id, r.OnInconclusive)
 	}

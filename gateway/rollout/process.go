@@ -33,12 +33,16 @@ func lnWorse(cells []cell, r0 float64) float64 {
 	}
 	var l [alternatives]float64
 	for k := range l {
-		r := r0 * alternative(k)
 		for _, c := range cells {
-			l[k] += c.canary*math.Log(r/r0) - (c.canary+c.stable)*math.Log((r*c.w+1-c.w)/(r0*c.w+1-c.w))
+			l[k] += lnRatio(c, r0, r0*alternative(k))
 		}
 	}
 	return lnMean(l[:])
+}
+
+// lnRatio is the logarithm of the likelihood ratio of the ratio r against r0.
+func lnRatio(c cell, r0, r float64) float64 {
+	return c.canary*math.Log(r/r0) - (c.canary+c.stable)*math.Log((r*c.w+1-c.w)/(r0*c.w+1-c.w))
 }
 
 // lnNotWorse is the logarithm of the evidence that the ratio of the rates is
@@ -46,7 +50,7 @@ func lnWorse(cells []cell, r0 float64) float64 {
 func lnNotWorse(cells []cell, r float64) float64 {
 	l := 0.0
 	for _, c := range cells {
-		l += (c.canary+c.stable)*math.Log(r*c.w+1-c.w) - c.canary*math.Log(r)
+		l += lnRatio(c, r, 1)
 	}
 	return l
 }

@@ -78,7 +78,7 @@ func NewRecorder(rollout, writer string) *Recorder {
 	return r
 }
 
-// Begin enters a step: requests are counted from nothing, callers are
+// Begin enters a step, once: requests are counted from nothing, callers are
 // remembered. reference is the run time in seconds over which a run is slow,
 // Total.SlowReference at this moment, or 0 while that is not known.
 func (r *Recorder) Begin(step int, reference float64) {
@@ -152,10 +152,6 @@ func (r *Recorder) recordUnit(o Observation) {
 	position := o.Step + 1
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// A step that ended meanwhile takes no more: a caller must not go back.
-	if r.counts.Load().step != o.Step {
-		return
-	}
 	if o.Judged.Has(Shadow) {
 		r.copies.add(newRow(o.Unit, position, false, arm(o.Bad.Has(Shadow)), 0))
 	}
