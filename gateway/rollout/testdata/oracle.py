@@ -140,14 +140,27 @@ def fleet(seed: int) -> dict[str, Any]:
 
 def compute() -> dict[str, Any]:
     rng = random.Random(1)
-    golden: dict[str, Any] = {"ratios": [], "rates": [], "mismatches": [], "shares": [], "bounded": []}
+    golden: dict[str, Any] = {
+        "ratios": [],
+        "rates": [],
+        "mismatches": [],
+        "shares": [],
+        "bounded": [],
+    }
     for _ in range(40):
-        weights = [rng.choice([0.001, 0.01, 0.05, 0.25, 0.5, 0.9]) for _ in range(rng.randint(1, 3))]
+        weights = [
+            rng.choice([0.001, 0.01, 0.05, 0.25, 0.5, 0.9]) for _ in range(rng.randint(1, 3))
+        ]
         r0 = rng.choice([1.0, 1.5, 2.0, 3.0])
         cells = [[w, rng.randint(0, 60), rng.randint(0, 60)] for w in weights]
         events = [(arm < 1, w) for w, x, y in cells for arm in [0] * int(x) + [1] * int(y)]
         golden["ratios"].append(
-            {"cells": cells, "r0": r0, "worse": worse(events, r0), "not_worse": not_worse(events, 2 * r0)}
+            {
+                "cells": cells,
+                "r0": r0,
+                "worse": worse(events, r0),
+                "not_worse": not_worse(events, 2 * r0),
+            }
         )
         n, q = rng.randint(1, 5000), rng.choice([0.001, 0.01, 0.05, 0.3])
         bad = rng.choice([0, 0, rng.randint(0, n), min(n, rng.randint(0, 5))])
