@@ -91,6 +91,17 @@ void segue_api_close(segue_api *api) {
   free(api);
 }
 
+void segue_providers(const segue_api *api, char ***names, int *count, segue_error *err) {
+  err->code = 0;
+  failed(api, CALL(api, GetAvailableProviders, char ***, int *)(names, count), err);
+}
+
+void segue_providers_free(const segue_api *api, char **names, int count) {
+  // It fails only without names.
+  void *status = CALL(api, ReleaseAvailableProviders, char **, int)(names, count);
+  if (status) RELEASE(api, ReleaseStatus, status);
+}
+
 void *segue_session_open(const segue_api *api, const char *path, const void *options, segue_error *err) {
   void *session = NULL;
   err->code = 0;

@@ -47,6 +47,8 @@ enum segue_slot {
   SLOT_ReleaseValue = 96,
   SLOT_ReleaseRunOptions = 97,
   SLOT_ReleaseTypeInfo = 98,
+  SLOT_GetAvailableProviders = 125,
+  SLOT_ReleaseAvailableProviders = 126,
   SLOT_RunWithBinding = 133,
   SLOT_CreateIoBinding = 134,
   SLOT_ReleaseIoBinding = 135,
@@ -75,6 +77,11 @@ void segue_api_share(segue_api *api, segue_error *err);
 // segue_api_version is the library's version, such as "1.31.1".
 const char *segue_api_version(const segue_api *api);
 void segue_api_close(segue_api *api);
+
+// segue_providers lists the execution providers that the library was built
+// with, to be given to segue_providers_free.
+void segue_providers(const segue_api *api, char ***names, int *count, segue_error *err);
+void segue_providers_free(const segue_api *api, char **names, int count);
 
 // segue_session_open opens the model at path with options of the library's own
 // type. The session is the caller's to close; it is NULL after a failure.

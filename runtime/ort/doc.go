@@ -21,6 +21,13 @@
 // priority, in threads of C (errand.h): a swap takes from the requests next to
 // nothing of the processors.
 //
+// A library for CUDA is that of the wheel onnxruntime-gpu, with the libraries of
+// CUDA and cuDNN that it was built for; deploy/scripts/onnxruntime-cuda.sh puts
+// them into the cache, and ONNXRUNTIME_LIB points at the result. The libraries
+// replace Go's signal handlers: they are put back after a session was opened on
+// a device and after its background runs. Where there is no such library or
+// device, Open says what to mend.
+//
 //	engine, err := ort.Open(ort.Config{})
 //	defer engine.Close()
 //	session, err := engine.Open(ctx, "model.onnx", runtime.Options{})

@@ -42,8 +42,10 @@ type Engine struct {
 	version string
 	// priority is that of errands.
 	priority priority
-	log      *slog.Logger
-	trimmer  *trimmer
+	// signals are Go's handlers.
+	signals *signals
+	log     *slog.Logger
+	trimmer *trimmer
 	// memory is for inputs that have to be copied before ONNX Runtime may
 	// read them.
 	memory *runtime.Pool
@@ -84,6 +86,7 @@ func Open(config Config) (*Engine, error) {
 func openLibrary(path string) (*Engine, error) {
 	cPath := C.CString(path)
 	defer C.free(unsafe.Pointer(cPath))
+	before := saveSignals()
 	var cErr C.segue_error
 	api := C.segue_api_open(cPath, &cErr)
 	if api == nil {
@@ -107,6 +110,7 @@ func openLibrary(path string) (*Engine, error) {
 	C.segue_malloc_tune()
 	return &Engine{
 		priority: ownPriority(),
+		signals:  before,
 		api:      api,
 		version:  C.GoString(C.segue_api_version(api)),
 		trimmer:  startTrimmer(),

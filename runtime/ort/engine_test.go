@@ -2,7 +2,6 @@ package ort
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -95,41 +94,4 @@ func otherLibrary(t *testing.T) string {
 	}
 	t.Fatal("no C library is mapped")
 	return ""
-}
-
-func TestDevices(t *testing.T) {
-	engine := openEngine(t)
-	path := runtimetest.Model(t, "mlp")
-	f := func(device string, threads int, want string) {
-		t.Helper()
-		session, err := engine.Open(context.Background(), path, runtime.Options{Device: device, Threads: threads})
-		if err == nil {
-			closeSession(t, session)
-		}
-		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-			t.Errorf("device %q, %d threads: got %v, want %q", device, threads, err, want)
-		}
-	}
-	f("", 0, "")
-	f("cpu", 2, "")
-	f("cpu", -1, "threads: -1 is negative")
-	f("gpu", 0, `device "gpu": want cpu, cuda or cuda:<n>`)
-	f("cuda:", 0, `device "cuda:"`)
-	f("cuda:-1", 0, `device "cuda:-1"`)
-	f("cuda0", 0, `device "cuda0"`)
-	f("0", 0, `device "0"`)
-	f("CPU", 0, `device "CPU"`)
-}
-
-// TestCUDAIsRefusedWhereItIsNot runs on libraries for the CPU alone, which is
-// what the project pins.
-func TestCUDAIsRefusedWhereItIsNot(t *testing.T) {
-	engine := openEngine(t)
-	for _, device := range []string{"cuda", "cuda:1"} {
-		_, err := engine.Open(context.Background(), runtimetest.Model(t, "mlp"), runtime.Options{Device: device, MemoryLimit: 1 << 30})
-		if err == nil || !strings.Contains(err.Error(), "asked for, but this libonnxruntime has no CUDA provider") {
-			t.Errorf("%s: got %v, want it to say that there is no CUDA provider", device, err)
-		}
-		t.Log(err)
-	}
 }

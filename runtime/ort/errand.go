@@ -158,6 +158,10 @@ func (s *session) RunBackground(ctx context.Context, inputs []runtime.Tensor, ou
 	if !s.alone {
 		took = time.Since(began)
 	}
+	if s.device.cuda {
+		// Some of its libraries are loaded by the first run.
+		s.engine.keepSignals()
+	}
 	res, err := s.finish(f, inputs, s.runError(&f.c.err, inputs))
 	return res, took, err
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -21,6 +22,7 @@ import (
 type session struct {
 	engine    *Engine
 	pointer   unsafe.Pointer
+	device    device
 	alone     bool // a run is the work of one thread
 	signature *runtime.Signature
 	symbols   [][]string // names of the inputs' dynamic sizes
@@ -40,22 +42,46 @@ func (e *Engine) openSession(path string, opts runtime.Options) (runtime.Session
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	options, err := sessionOptions(opts)
+	on, err := parseDevice(opts.Device)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{engine: e, alone: opts.Threads <= 1 && !isCUDA(opts.Device)}
+	if on.cuda {
+		defer e.keepSignals()
+	}
+	options, err := e.sessionOptions(on, opts)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{engine: e, device: on, alone: opts.Threads <= 1 && !on.cuda}
 	s.pointer, err = e.open(path, options)
 	// It complains only of options that do not exist.
 	_ = options.Destroy()
 	if err != nil {
-		return nil, errors.New(tidyOpen(err.Error(), path))
+		return nil, openError(err, path, on)
 	}
 	if err := s.describe(); err != nil {
 		s.free()
 		return nil, err
 	}
 	return s, nil
+}
+
+// openError tells a device that is not there from a model that is no good.
+func openError(err error, path string, on device) error {
+	err = errors.New(tidyOpen(err.Error(), path))
+	if on.cuda && strings.Contains(strings.ToUpper(err.Error()), "CUDA") {
+		return refuseCUDA(on.ordinal, []string{cudaProvider}, err)
+	}
+	return err
+}
+
+// keepSignals undoes what the libraries of CUDA did to Go's signal handlers,
+// when they were loaded or first used.
+func (e *Engine) keepSignals() {
+	if n := e.signals.restore(); n > 0 {
+		e.log.Debug("signal handlers that a library had replaced were put back", "signals", n)
+	}
 }
 
 // checkFile answers the plain faults itself, without the path that ONNX
