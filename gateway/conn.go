@@ -86,6 +86,11 @@ func (l connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	return l.wrap(c), nil
+}
+
+// wrap is a connection that was accepted.
+func (l connListener) wrap(c net.Conn) *conn {
 	wait := deadline{exact: endsOnlyOnce(c)}
-	return &conn{Conn: c, timeouts: l.timeouts, reading: wait, writing: wait}, nil
+	return &conn{Conn: c, timeouts: l.timeouts, reading: wait, writing: wait}
 }

@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -25,7 +24,7 @@ type grpcCall struct {
 	call
 	// head is the answer's metadata: initial where there is an answer, the
 	// trailer where there is an error.
-	head     metadata.MD
+	head     grpcHead
 	received frame
 	reply    frame
 	message  oip.InferMessage
@@ -44,7 +43,7 @@ func newGRPCCall(s *DataServer) *grpcCall {
 
 func (c *grpcCall) begin(ctx context.Context, e endpoint) {
 	c.server.grpc.active.Add(1)
-	c.context, c.head, c.route.endpoint = ctx, make(metadata.MD, 8), e
+	c.context, c.route.endpoint = ctx, e
 	c.call.begin(time.Now())
 }
 
@@ -54,7 +53,8 @@ func (c *grpcCall) end() {
 	c.received.free()
 	c.message.Reset()
 	c.reply, c.inferred = frame{}, oip.InferResponse{}
-	c.context, c.head, c.asked, c.answered, c.failure, c.bytesOut = nil, nil, nil, nil, nil, 0
+	c.head.reset()
+	c.context, c.asked, c.answered, c.failure, c.bytesOut = nil, nil, nil, nil, 0
 	c.forget()
 	c.server.grpc.active.Add(-1)
 	c.server.grpc.calls.Put(c)
@@ -86,17 +86,15 @@ func (c *grpcCall) name(model, version []byte) {
 }
 
 func (c *grpcCall) field(name string) []byte {
-	values := metadata.ValueFromIncomingContext(c.context, strings.ToLower(name))
+	values := metadata.ValueFromIncomingContext(c.context, metadataName(name))
 	if len(values) == 0 {
 		return nil
 	}
 	return []byte(values[0])
 }
 
-func (c *grpcCall) setField(name, value string) { c.head[strings.ToLower(name)] = []string{value} }
-func (c *grpcCall) setFieldBytes(name string, value []byte) {
-	c.setField(name, string(value))
-}
+func (c *grpcCall) setField(name, value string)             { c.head.set(name, value) }
+func (c *grpcCall) setFieldBytes(name string, value []byte) { c.head.set(name, string(value)) }
 
 // The message is there before a version is chosen, whatever its form.
 func (c *grpcCall) readable() bool { return true }
@@ -121,7 +119,7 @@ func (c *grpcCall) encode(v *versionRoute, request *oip.InferRequest, outputs []
 		return err
 	}
 	c.bytesOut, c.failure = int(size), nil // of a version that failed before
-	c.reply.make(c.bytesOut, func(dst []byte) []byte { return oip.AppendInferMessage(dst, &c.inferred) })
+	c.reply.encode(c.bytesOut, &c.inferred)
 	return nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
+
+	"github.com/segue-serving/segue/gateway/oip"
 )
 
 // frame is one message as it goes over the wire.
@@ -26,15 +28,15 @@ func (f *frame) free() {
 	}
 }
 
-// make fills the frame with a message of this size.
-func (f *frame) make(size int, appendTo func([]byte) []byte) {
+// encode fills the frame with an answer of this size.
+func (f *frame) encode(size int, answer *oip.InferResponse) {
 	if mem.IsBelowBufferPoolingThreshold(size) {
-		f.buffer = mem.SliceBuffer(appendTo(make([]byte, 0, size)))
+		f.buffer = mem.SliceBuffer(oip.AppendInferMessage(make([]byte, 0, size), answer))
 		return
 	}
 	pool := mem.DefaultBufferPool()
 	block := pool.Get(size)
-	*block = appendTo((*block)[:0])
+	*block = oip.AppendInferMessage((*block)[:0], answer)
 	f.buffer = mem.NewBuffer(block, pool)
 }
 

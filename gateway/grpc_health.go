@@ -132,7 +132,7 @@ func (s *DataServer) admitStream(stream grpc.ServerStream, e endpoint) error {
 	if c.admit() {
 		return nil
 	}
-	stream.SetTrailer(c.head)
+	stream.SetTrailer(c.head.md)
 	return c.failure.Err()
 }
 

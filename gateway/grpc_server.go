@@ -21,6 +21,9 @@ const (
 	grpcConnWindow = 4 << 20
 	// grpcStreams bounds the requests of one connection at once.
 	grpcStreams = 1000
+	// grpcWorkers answer calls one after the other on stacks that have grown
+	// to what a call takes; calls beyond them get a goroutine of their own.
+	grpcWorkers = 64
 	// grpcPing is how often a client may ask whether the connection lives;
 	// who asks more often is cut off.
 	grpcPing = 5 * time.Second
@@ -93,7 +96,7 @@ func (g *grpcServers) generation(limit int64) *grpcGeneration {
 	next.close = sync.OnceFunc(func() { close(next.done) })
 	next.server = grpc.NewServer(
 		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
-		grpc.MaxConcurrentStreams(grpcStreams), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
+		grpc.MaxConcurrentStreams(grpcStreams), grpc.NumStreamWorkers(grpcWorkers), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
 		grpc.ConnectionTimeout(timeouts.Read),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * timeouts.Idle, Time: timeouts.Idle, Timeout: timeouts.Write}),

@@ -43,10 +43,10 @@ func (i inferenceService) modelInfer(stream grpc.ServerStream) error {
 	s.grpc.follow(c.table.maxBody)
 	c.predict(stream)
 	if c.failure != nil {
-		stream.SetTrailer(c.head)
+		stream.SetTrailer(c.head.md)
 		return c.failure.Err()
 	}
-	if err := stream.SetHeader(c.head); err != nil {
+	if err := stream.SetHeader(c.head.md); err != nil {
 		return err
 	}
 	if err := stream.SendMsg(&c.reply); err != nil && stream.Context().Err() != nil {
@@ -73,7 +73,7 @@ func (s *DataServer) refuseStream(stream grpc.ServerStream, e endpoint, message 
 	if c.admit() {
 		c.fail(http.StatusNotImplemented, message)
 	}
-	stream.SetTrailer(c.head)
+	stream.SetTrailer(c.head.md)
 	return c.failure.Err()
 }
 
@@ -88,12 +88,12 @@ func unary[M proto.Message](ctx context.Context, s *DataServer, e endpoint, aske
 	}
 	c.respond()
 	if c.failure != nil {
-		if err := grpc.SetTrailer(ctx, c.head); err != nil {
+		if err := grpc.SetTrailer(ctx, c.head.md); err != nil {
 			return answer, status.FromContextError(err).Err()
 		}
 		return answer, c.failure.Err()
 	}
-	if err := grpc.SetHeader(ctx, c.head); err != nil {
+	if err := grpc.SetHeader(ctx, c.head.md); err != nil {
 		return answer, status.FromContextError(err).Err()
 	}
 	message := messageOf(c.answered)
