@@ -16,6 +16,7 @@ import (
 // held by the caller.
 func (c *call) attempt(v *versionRoute) outcome {
 	started := c.elapsed()
+	c.runner = v.runner
 	request, err := c.wire.decode(v)
 	defer c.releaseTensors()
 	decoded := c.elapsed()
@@ -38,7 +39,9 @@ func (c *call) attempt(v *versionRoute) outcome {
 	defer result.Release()
 	v.metrics.observe(c.stripe, stageQueue, int64(c.run.Queued))
 	v.metrics.observe(c.stripe, stageInference, int64(c.run.Ran))
-	v.metrics.observe(c.stripe, stageBatch, rows(request.Inputs, v.runner.Signature()))
+	if c.run.BatchRows > 0 {
+		v.metrics.observe(c.stripe, stageBatch, int64(c.run.BatchRows))
+	}
 	encoding := c.elapsed()
 	now := c.started.Add(encoding)
 	if errors.Is(c.context.Err(), context.Canceled) {
@@ -82,6 +85,9 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 		c.server.metrics.refused(shedDeadline)
 		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
 		return outcomeShed
+	case errors.Is(err, batch.ErrStopped):
+		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
+		return outcomeTimeout
 	case errors.Is(err, context.Canceled):
 		c.fail(statusClientGone, "the client is gone")
 		return outcomeCancelled
@@ -119,7 +125,7 @@ func argumentText(err error) string {
 	return strings.TrimPrefix(err.Error(), runtime.ErrInvalidArgument.Error()+": ")
 }
 
-// rows is how many rows a run had: one where the model does not batch.
+// rows is how many rows a request has: one where the model does not batch.
 func rows(inputs []runtime.Tensor, sig *runtime.Signature) int64 {
 	if sig.Batches() && len(inputs[0].Shape) > 0 {
 		return inputs[0].Shape[0]

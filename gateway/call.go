@@ -73,7 +73,9 @@ type call struct {
 	model *modelRoute
 	run   batch.Call
 	infer oip.InferRequest
-	// tensors is the memory of the inputs.
+	// runner is what runs the version that was chosen. tensors is the memory of
+	// inputs that it has no place for.
+	runner  *batch.Instance
 	tensors []*runtime.Memory
 }
 
@@ -137,7 +139,8 @@ func (c *call) forget() {
 		c.infer = oip.InferRequest{}
 	}
 	c.infer.Reset()
-	c.run = batch.Call{}
+	c.run.Reset()
+	c.runner = nil
 	c.route.model, c.route.version = nil, nil
 	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
 }
@@ -208,7 +211,10 @@ func (c *call) answer() {
 }
 
 // Input gives the memory that an input is decoded into.
-func (c *call) Input(_ int, _ []int64, size int) ([]byte, error) {
+func (c *call) Input(index int, shape []int64, size int) ([]byte, error) {
+	if slot := c.runner.Slot(&c.run, index, shape); slot != nil {
+		return slot, nil
+	}
 	block, err := c.server.opts.Pool.Get(size)
 	if err != nil {
 		return nil, err
@@ -224,4 +230,5 @@ func (c *call) releaseTensors() {
 		c.tensors[i] = nil
 	}
 	c.tensors = c.tensors[:0]
+	c.run.Done()
 }

@@ -49,44 +49,43 @@ func newCall(deadline time.Duration) *Call {
 
 const ms = time.Millisecond
 
-func TestCallsRunInTheOrderOfArrival(t *testing.T) {
+// TestCallsOfAnInstanceRunInTheOrderOfArrival also holds that two instances
+// that wait take turns, whoever came first.
+func TestCallsOfAnInstanceRunInTheOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		executor := New(Options{Permits: 1})
-		a := executor.Instance(sleeper(), InstanceOptions{Name: "a"})
-		b := executor.Instance(sleeper(), InstanceOptions{Name: "b"})
+		instances := []*Instance{executor.Instance(sleeper(), InstanceOptions{}), executor.Instance(sleeper(), InstanceOptions{})}
 		var mu sync.Mutex
 		var order []int
 		var wg sync.WaitGroup
+		// 0 runs at once, 1 to 9 wait at the first, 10 to 19 at the second.
 		for n := range 20 {
-			instance := a
-			if n%3 == 0 {
-				instance = b
-			}
 			wg.Go(func() {
 				call := newCall(0)
-				res, err := instance.Run(lasting(t.Context(), 10*ms), call)
+				res, err := instances[n/10].Run(lasting(t.Context(), 10*ms), call)
 				if err != nil {
 					t.Error(err)
 				}
-				res.Release()
 				mu.Lock()
+				if want := time.Duration(len(order)) * 10 * ms; call.Queued != want || call.Ran != 10*ms || call.BatchRows != 1 {
+					t.Errorf("call %d waited %v and ran %v with %d rows, want %v, 10ms and 1", n, call.Queued, call.Ran, call.BatchRows, want)
+				}
 				order = append(order, n)
 				mu.Unlock()
-				if want := time.Duration(n) * 10 * ms; call.Queued != want || call.Ran != 10*ms {
-					t.Errorf("call %d waited %v and ran %v, want %v and 10ms", n, call.Queued, call.Ran, want)
-				}
+				res.Release()
 			})
 			synctest.Wait()
 		}
 		if got, want := executor.Stats(), (Stats{Permits: 1, Busy: 1, Queued: 19}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
-		if got := a.Stats().Queued + b.Stats().Queued; got != 19 {
-			t.Errorf("%d calls wait at the instances, want 19", got)
+		if a, b := instances[0].Stats().Queued, instances[1].Stats().Queued; a != 9 || b != 10 {
+			t.Errorf("%d and %d calls wait at the instances, want 9 and 10", a, b)
 		}
 		wg.Wait()
-		if !slices.IsSorted(order) {
-			t.Errorf("calls ran in the order %v", order)
+		want := []int{0, 1, 10, 2, 11, 3, 12, 4, 13, 5, 14, 6, 15, 7, 16, 8, 17, 9, 18, 19}
+		if !slices.Equal(order, want) {
+			t.Errorf("calls ran in the order %v, want %v", order, want)
 		}
 		if got, want := executor.Stats(), (Stats{Permits: 1}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)

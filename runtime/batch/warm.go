@@ -19,6 +19,8 @@ type WarmReport struct {
 	// Failures says for each size that failed what the model answered. They
 	// are no verdict on the model: it was asked about zeros.
 	Failures []string
+	// Plan is how the instance runs its calls from now on.
+	Plan Plan
 }
 
 // WarmRun is one size.
@@ -39,14 +41,15 @@ const (
 
 // Warm runs the model on zeros of each size and measures it, in the background
 // where the session can, and without permits. A nil sizes is 1 and MaxBatch. A
-// model without a dynamic first size everywhere is run once, as it is. Only the
+// model without a dynamic first size everywhere is run once, as it is. From what
+// it measured it chooses how calls are run from now on. Only the
 // end of ctx is an error; what the model makes of zeros is in the report.
 func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
 	switch {
 	case !i.Signature().Batches():
 		sizes = []int{1}
-	case sizes == nil && i.maxBatch > 1:
-		sizes = []int{1, i.maxBatch}
+	case sizes == nil && i.options.MaxBatch > 1:
+		sizes = []int{1, i.options.MaxBatch}
 	case sizes == nil:
 		sizes = []int{1}
 	}
@@ -54,7 +57,7 @@ func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
 	for _, rows := range sizes {
 		run, err := i.warmOne(ctx, rows)
 		if ctx.Err() != nil {
-			return report, fmt.Errorf("warm model %s version %s: %w", i.name, i.version, ctx.Err())
+			return report, i.unwarmed(ctx)
 		}
 		if err != nil {
 			report.Failures = append(report.Failures, fmt.Sprintf("%d rows: %v", rows, err))
@@ -63,11 +66,20 @@ func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
 		report.Runs = append(report.Runs, run)
 	}
 	report.Fixed, report.PerRow = fit(report.Runs)
+	apart, ready := i.together(ctx), i.ready(ctx)
+	report.Plan = i.choose(report, apart, ready)
+	if ctx.Err() != nil {
+		return report, i.unwarmed(ctx)
+	}
 	return report, nil
 }
 
+func (i *Instance) unwarmed(ctx context.Context) error {
+	return fmt.Errorf("warm model %s version %s: %w", i.options.Name, i.options.Version, ctx.Err())
+}
+
 func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
-	inputs, release, err := i.zeros(rows)
+	inputs, release, err := i.inputs(rows, zero)
 	defer release()
 	if err != nil {
 		return WarmRun{}, err
@@ -80,7 +92,6 @@ func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
 			return run, err
 		}
 		res.Release()
-		i.learn(took)
 		spent += took
 		if n == 0 {
 			run.First = took
@@ -94,22 +105,30 @@ func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
 // runBackground runs without a permit, which would be kept from the requests for
 // as long as a run takes at the priority that it has.
 func (i *Instance) runBackground(ctx context.Context, inputs []runtime.Tensor) (res runtime.Result, took time.Duration, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			res, err = runtime.Result{}, fmt.Errorf("model %s version %s: %w: %v", i.name, i.version, ErrPanic, r)
-		}
-	}()
-	if session, ok := i.session.(runtime.BackgroundRunner); ok {
+	defer i.recovered(&res, &err)
+	if session, ok := i.sessions[0].(runtime.BackgroundRunner); ok {
 		return session.RunBackground(ctx, inputs, nil)
 	}
 	began := time.Now()
-	res, err = i.session.Run(ctx, inputs, nil)
+	res, err = i.sessions[0].Run(ctx, inputs, nil)
 	return res, time.Since(began), err
 }
 
-// zeros makes inputs of the signature: a dynamic first size is rows, any other
+// pattern says what the bytes of a row are filled with.
+type pattern int
+
+// zero is zeros; the others give a row numbers of its own: small for integers,
+// which are often positions in a table, and between 0 and 1 for floats.
+const (
+	zero pattern = iota
+	even
+	odd
+	both // a row of even and a row of odd, by turns
+)
+
+// inputs makes inputs of the signature: a dynamic first size is rows, any other
 // dynamic one 1. release is never nil.
-func (i *Instance) zeros(rows int) (inputs []runtime.Tensor, release func(), err error) {
+func (i *Instance) inputs(rows int, p pattern) (inputs []runtime.Tensor, release func(), err error) {
 	var blocks []*runtime.Memory
 	release = func() {
 		for _, b := range blocks {
@@ -139,13 +158,16 @@ func (i *Instance) zeros(rows int) (inputs []runtime.Tensor, release func(), err
 		if err != nil {
 			return nil, release, err
 		}
-		block, err := i.memory.Get(int(size))
+		block, err := i.executor.memory.Get(int(size))
 		if err != nil {
 			return nil, release, err
 		}
 		blocks = append(blocks, block)
 		t.Data = block.Bytes()
 		clear(t.Data)
+		if p != zero {
+			paint(&t, rows, p)
+		}
 		inputs = append(inputs, t)
 	}
 	return inputs, release, nil

@@ -40,6 +40,7 @@ func TestWarmMeasuresTheCostOfRows(t *testing.T) {
 			},
 		})
 		executor := New(Options{Permits: 1})
+		defer executor.Close()
 		instance := executor.Instance(session, InstanceOptions{MaxBatch: 32})
 		report, err := instance.Warm(t.Context(), []int{1, 8, 32})
 		if err != nil || len(report.Failures) > 0 {

@@ -97,7 +97,7 @@ func schedule(t *testing.T, total, limit int, plan []arrival) {
 // time, real contention.
 func TestManyGoroutinesNeverHoldMoreThanAllPermits(t *testing.T) {
 	const total = 3
-	p := newPermits(total)
+	p := newLane(total)
 	l := &line{limit: 1000}
 	var holders atomic.Int64
 	var wg sync.WaitGroup
@@ -112,7 +112,7 @@ func TestManyGoroutinesNeverHoldMoreThanAllPermits(t *testing.T) {
 				if (g+n)%7 == 0 {
 					deadline = time.Now().Add(time.Duration(n) * time.Microsecond)
 				}
-				if _, err := p.acquire(ctx, l, deadline, time.Now()); err == nil {
+				if _, err := p.acquire(ctx, l, deadline, time.Now(), 1); err == nil {
 					if now := holders.Add(1); now > total {
 						t.Errorf("%d permits held of %d", now, total)
 					}
@@ -124,7 +124,7 @@ func TestManyGoroutinesNeverHoldMoreThanAllPermits(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if busy, queued := p.use(); busy != 0 || queued != 0 || l.queued != 0 || p.first != nil {
+	if busy, queued := p.use(); busy != 0 || queued != 0 || l.queued != 0 || l.first != nil {
 		t.Errorf("after all: %d busy, %d and %d queued", busy, queued, l.queued)
 	}
 }
