@@ -13,6 +13,7 @@ CONSUL := $(CACHE)/bin/consul-$(CONSUL_VERSION)
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
 FUZZTIME ?= 60s
 SOAK_RESULTS ?= bench/results
+DEVICE ?= cuda:0
 
 export CONSUL_BINARY := $(CONSUL)
 
@@ -70,6 +71,17 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 .PHONY: bench
 bench: build parts ## Latency during swaps and time from consul kv put to the first answer
 	@go run ./bench --out bench/results --overwrite $(BENCHFLAGS)
+
+# On a machine with a CUDA device. The library for CUDA is fetched unless
+# ONNXRUNTIME_LIB names one; the result has the device's name.
+.PHONY: device
+device: ## Engine conformance and benchmark on DEVICE (cuda:0); keeps the result
+	@mkdir -p bench/results
+	@name=$$(nvidia-smi --query-gpu=name --format=csv,noheader --id='$(or $(subst cuda,,$(subst :,,$(DEVICE))),0)'); \
+	if [ -z "$${ONNXRUNTIME_LIB:-}" ]; then settings=$$(deploy/scripts/onnxruntime-cuda.sh); eval "$$settings"; fi; \
+	{ echo "device $(DEVICE): $$name"; echo "library $$(basename "$$ONNXRUNTIME_LIB")"; uname -sr; go version; \
+	SEGUE_DEVICE='$(DEVICE)' go test -v -run 'Conformance$$' -bench 'Run$$' -count=4 ./runtime/ort; } \
+	2>&1 | tee "bench/results/device-$$(tr -c 'a-zA-Z0-9\n' - <<<"$$name").txt"
 
 .PHONY: train
 train: ## Train the example models again and release them into configs/examples/quickstart

@@ -3,6 +3,7 @@ package ort
 import (
 	"context"
 	"fmt"
+	"os"
 	"testing"
 
 	"github.com/segue-serving/segue/runtime"
@@ -10,9 +11,9 @@ import (
 )
 
 // BenchmarkRun is a run of the MLP 32→64→3, of one row by one caller and by
-// many on one session.
+// many on one session, on the device that SEGUE_DEVICE names.
 func BenchmarkRun(b *testing.B) {
-	session := runtimetest.OpenFixture(b, openEngine(b), "mlp")
+	session := runtimetest.OpenFixture(b, runtimetest.OnDevice(openEngine(b), os.Getenv(deviceEnv)), "mlp")
 	for _, rows := range []int64{1, 8, 64} {
 		inputs := runtimetest.Place(b, floats(rows))
 		b.Run(fmt.Sprintf("rows=%d", rows), func(b *testing.B) {

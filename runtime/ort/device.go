@@ -6,6 +6,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,14 +85,19 @@ func (e *Engine) appendCUDA(o *binding.SessionOptions, on device, limit int64) e
 
 const cudaProvider = "CUDAExecutionProvider"
 
+// folders are the places of files on this machine.
+var folders = regexp.MustCompile(`/(?:[^/\s]+/)+`)
+
 // refuseCUDA says why there is no session on a CUDA device, and what to mend.
 func refuseCUDA(ordinal int, available []string, cause error) error {
-	reason := strings.TrimSuffix(tidy(cause.Error()), ".")
+	reason := folders.ReplaceAllString(strings.TrimSuffix(tidy(cause.Error()), "."), "")
 	mend := "its own libraries are missing or do not fit: install those of CUDA and cuDNN that it was built for"
 	lower := strings.ToLower(reason)
 	switch {
 	case !slices.Contains(available, cudaProvider):
 		mend = "this libonnxruntime is built for the CPU alone: install one for CUDA and point " + LibraryEnv + " at it"
+	case strings.Contains(lower, "libcuda.so"):
+		mend = "there is no CUDA driver here: install it, or give its libraries to the container (the NVIDIA container toolkit does)"
 	case strings.Contains(lower, "out of memory") || strings.Contains(lower, "failed to allocate"):
 		mend = "the device's memory, or the limit set for the model, is too small"
 	case strings.Contains(lower, "cuda failure") || strings.Contains(lower, "cuda error") || strings.Contains(lower, "cudasetdevice"):

@@ -87,6 +87,8 @@ func TestCUDAThatCannotBeUsedSaysWhatToMend(t *testing.T) {
 	f([]string{"CPUExecutionProvider"}, "CUDA execution provider is not enabled in this build. ", "built for the CPU alone")
 	f(both, "Failed to load library libonnxruntime_providers_cuda.so with error: libcublasLt.so.13: cannot open shared object file: No such file or directory",
 		"install those of CUDA and cuDNN")
+	f(both, "Failed to load library /opt/ort/libonnxruntime_providers_cuda.so with error: libcuda.so.1: cannot open shared object file: No such file or directory",
+		"(Failed to load library libonnxruntime_providers_cuda.so with error: libcuda.so.1: cannot open shared object file: No such file or directory); there is no CUDA driver here")
 	f(both, "CUDA failure 100: no CUDA-capable device is detected ; GPU=0 ; hostname=a ; file=/onnxruntime/core/providers/cuda/cuda_execution_provider.cc ; line=282 ; expr=cudaSetDevice(info_.device_id);",
 		"the driver shows no such device")
 	f(both, "CUDA failure 101: invalid device ordinal ; GPU=0", "the driver shows no such device")

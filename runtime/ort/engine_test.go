@@ -28,13 +28,25 @@ func openEngine(t testing.TB) *Engine {
 	return engine
 }
 
+// deviceEnv names the device on which the conformance suite and the benchmarks
+// run, as in a document; the CPU without it. make device sets it.
+const deviceEnv = "SEGUE_DEVICE"
+
+// deviceTolerance is for arithmetic that is not the CPU's: sums are made in
+// another order there, and products of FP32 may be rounded to TF32.
+const deviceTolerance = 1e-3
+
 func TestConformance(t *testing.T) {
-	runtimetest.Conformance(t, func(t *testing.T) runtime.Engine {
+	device, tolerance := os.Getenv(deviceEnv), 0.0
+	if strings.HasPrefix(device, "cuda") {
+		tolerance = deviceTolerance
+	}
+	runtimetest.ConformanceWithin(t, tolerance, func(t *testing.T) runtime.Engine {
 		engine, err := Open(Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return engine
+		return runtimetest.OnDevice(engine, device)
 	})
 }
 

@@ -11,14 +11,21 @@ import (
 
 // Conformance runs the suite that every engine passes: what the comments of
 // runtime.Engine and runtime.Session promise, and of runtime.Binder where the
-// sessions are one, on the fixture models. newEngine
-// is called once and its engine closed at the end.
+// sessions are one, on the fixture models. newEngine is called once and its
+// engine closed at the end. Recorded answers are held to the bit.
 func Conformance(t *testing.T, newEngine func(t *testing.T) runtime.Engine) {
+	ConformanceWithin(t, 0, newEngine)
+}
+
+// ConformanceWithin is Conformance for engines whose arithmetic is not that of
+// the recorded answers, as on another device: FP32 numbers of theirs may differ
+// by tolerance, of one and of their own size together.
+func ConformanceWithin(t *testing.T, tolerance float64, newEngine func(t *testing.T) runtime.Engine) {
 	engine := newEngine(t)
 	if engine.Name() == "" || engine.Version() == "" {
 		t.Errorf("engine is named %q of version %q, want both said", engine.Name(), engine.Version())
 	}
-	t.Run("recorded answers", func(t *testing.T) { conformAnswers(t, engine) })
+	t.Run("recorded answers", func(t *testing.T) { conformAnswers(t, engine, tolerance) })
 	t.Run("data types", func(t *testing.T) { conformTypes(t, engine) })
 	t.Run("requests", func(t *testing.T) { conformRequests(t, engine) })
 	t.Run("bindings", func(t *testing.T) { conformBindings(t, engine) })
@@ -106,15 +113,43 @@ func WantNoPath(t testing.TB, err error) {
 	}
 }
 
-func conformAnswers(t *testing.T, engine runtime.Engine) {
+func conformAnswers(t *testing.T, engine runtime.Engine, tolerance float64) {
 	for _, answer := range Answers() {
 		t.Run(answer.Model+"/"+answer.Case, func(t *testing.T) {
 			session := OpenFixture(t, engine, answer.Model)
-			got := run(t, session, nil, answer.Inputs...)
-			wantTensors(t, got, answer.Outputs...)
+			want := func(got []runtime.Tensor, outputs ...runtime.Tensor) {
+				t.Helper()
+				if len(got) != len(outputs) {
+					t.Fatalf("got %d outputs, want %d", len(got), len(outputs))
+				}
+				for i := range outputs {
+					if diff := DiffWithin(got[i], outputs[i], tolerance); diff != "" {
+						t.Error(diff)
+					}
+				}
+			}
+			want(run(t, session, nil, answer.Inputs...), answer.Outputs...)
 			for i, out := range answer.Outputs {
-				wantTensors(t, run(t, session, []int{i}, answer.Inputs...), out)
+				want(run(t, session, []int{i}, answer.Inputs...), out)
 			}
 		})
 	}
+}
+
+// OnDevice returns the engine with another default device.
+func OnDevice(engine runtime.Engine, device string) runtime.Engine {
+	return onDevice{engine, device}
+}
+
+type onDevice struct {
+	runtime.Engine
+	device string
+}
+
+// Open opens on the device, unless the options name one that is not the CPU.
+func (d onDevice) Open(ctx context.Context, path string, opts runtime.Options) (runtime.Session, error) {
+	if opts.Device == "" || opts.Device == "cpu" {
+		opts.Device = d.device
+	}
+	return d.Engine.Open(ctx, path, opts)
 }

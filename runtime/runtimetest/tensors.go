@@ -2,6 +2,7 @@ package runtimetest
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math"
 	"slices"
@@ -56,6 +57,24 @@ func Diff(got, want runtime.Tensor) string {
 		return fmt.Sprintf("%s: got strings %q, want %q", want.Name, got.Strings, want.Strings)
 	}
 	return ""
+}
+
+// DiffWithin is Diff, but that FP32 numbers may differ by tolerance, of one and
+// of their own size together.
+func DiffWithin(got, want runtime.Tensor, tolerance float64) string {
+	if tolerance == 0 || want.Type != runtime.FP32 || got.Type != want.Type || len(got.Data) != len(want.Data) {
+		return Diff(got, want)
+	}
+	for at := 0; at < len(want.Data); at += 4 {
+		g := float64(math.Float32frombits(binary.LittleEndian.Uint32(got.Data[at:])))
+		w := float64(math.Float32frombits(binary.LittleEndian.Uint32(want.Data[at:])))
+		same := g == w || math.IsNaN(g) && math.IsNaN(w)
+		if !same && (math.IsInf(w, 0) || !(math.Abs(g-w) <= tolerance*(1+math.Abs(w)))) {
+			return fmt.Sprintf("%s: element %d is %v, want %v", want.Name, at/4, g, w)
+		}
+	}
+	got.Data = want.Data
+	return Diff(got, want)
 }
 
 func clip(b []byte) []byte { return b[:min(len(b), 64)] }
