@@ -61,7 +61,7 @@ type atomicCounts struct {
 	judged [masks]atomic.Uint64
 	bad    [ratioGuards]atomic.Uint64
 	class  [classes]atomic.Uint64
-	_      [40]byte // the arms share no cache line
+	_      [64]byte // the arms share no cache line
 }
 
 // NewRecorder returns a recorder for the rollout. writer names this life of this

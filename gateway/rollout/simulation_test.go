@@ -24,6 +24,7 @@ type world struct {
 	rate     float64       // requests a second, in the mean
 	swing    bool          // rates of requests and of bad events go up and down
 	stay     time.Duration // in each step, whatever the verdict
+	follow   bool          // leave a step as soon as the verdict says so
 	look     time.Duration
 	// bad is stable's rate of bad events by guard, times the canary's rate over
 	// stable's. Slow is judged as its rate says.
@@ -78,7 +79,7 @@ func (w world) simulate(t testing.TB, seed uint64) run {
 			r.Begin(step, 0)
 		}
 		since := begin.Add(out.duration)
-		for elapsed := time.Duration(0); elapsed < w.stay; elapsed += w.look {
+		for elapsed, on := time.Duration(0), false; elapsed < w.stay && !on; elapsed += w.look {
 			tide := 1.0
 			if w.swing {
 				tide = 1 + 0.8*math.Sin(phase+2*math.Pi*out.duration.Hours())
@@ -108,6 +109,7 @@ func (w world) simulate(t testing.TB, seed uint64) run {
 					return out
 				}
 			}
+			on = w.follow && out.verdict.Action == Advance
 		}
 	}
 	return out
@@ -241,6 +243,11 @@ func TestRolloutsOfTheSameVersionAreNotTakenBack(t *testing.T) {
 		{"sticky, with callers who differ", []float64{5}, errors(1), 0.01, 10, 1000, func(w *world) { w.users, w.look = 2000, time.Minute }},
 		{"sticky, 1.5 times as bad, as tolerated", []float64{5}, errors(1.5), 0.01, 10, 1000, func(w *world) { w.users, w.look, w.times = 2000, time.Minute, 1.5 }},
 		{"sticky, ramping, at an alpha of 30 %", ramp, errors(1), 0.3, 10, 1000, sticky},
+		// Who advances has had luck with its canary's callers, and keeps them.
+		{"sticky, walking as verdicts say, at an alpha of 30 %", ramp, configs.Guards{Errors: &configs.RatioGuard{MaxRatio: 1, MaxRate: 0.3}}, 0.3, 10, 1000, func(w *world) {
+			sticky(w)
+			w.follow = true
+		}},
 		{"sticky, more callers than tables hold, at an alpha of 30 %", []float64{20}, errors(1), 0.3, 6, 1000, func(w *world) {
 			w.users, w.look, w.bad = 20_000, time.Minute, map[Guard]float64{Errors: 0.1}
 		}},
