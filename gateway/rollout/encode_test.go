@@ -55,6 +55,44 @@ func TestChangedBytesAreNoEvidence(t *testing.T) {
 	}
 }
 
+func TestNumbersThatNoRecorderWritesAreNoEvidence(t *testing.T) {
+	low, high := newRow(1<<26, 1, false, silent, 0), newRow(1<<63, 1, false, silent, 0)
+	for _, c := range []struct {
+		name   string
+		change func(e *Evidence)
+	}{
+		{"a caller twice", func(e *Evidence) { e.bad[0] = table{0, []row{low, low | 1}} }},
+		{"callers out of order", func(e *Evidence) { e.bad[0] = table{0, []row{high, low}} }},
+		{"a caller beyond the level", func(e *Evidence) { e.bad[0] = table{1, []row{high}} }},
+		{"a level that is none", func(e *Evidence) { e.bad[0] = table{maxLevel + 1, nil} }},
+		{"a step that is none", func(e *Evidence) { e.bad[0] = table{0, []row{newRow(1<<26, MaxSteps+1, false, silent, 0)}} }},
+		{"a class that is none", func(e *Evidence) { e.bad[0] = table{0, []row{newRow(1<<26, 1, false, classes, 0)}} }},
+		{"a step before that came later", func(e *Evidence) { e.bad[0] = table{0, []row{low.withBefore(2)}} }},
+		{"too many callers", func(e *Evidence) {
+			for i := range badUnits + 1 {
+				e.bad[0].rows = append(e.bad[0].rows, newRow(uint64(i+1)<<26, 1, false, silent, 0))
+			}
+		}},
+		{"a step beyond the last", func(e *Evidence) { e.Step = MaxSteps + 1 }},
+		{"a name that is too long", func(e *Evidence) { e.Writer = string(make([]byte, maxName+1)) }},
+		{"more than can be counted", func(e *Evidence) { e.requests[1].judged[1] = maxCount + 1 }},
+		{"a mean over 1", func(e *Evidence) { e.quality[0] = Mean{N: 1, Sum: 2} }},
+		{"a run time that is none", func(e *Evidence) { e.runs = []bin{{maxIndex + 1, 1}} }},
+		{"an empty bin", func(e *Evidence) { e.runs = []bin{{1, 0}} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			e := &Evidence{Rollout: "r", Writer: "w"}
+			if _, err := Decode(e.Encode()); err != nil {
+				t.Fatal(err)
+			}
+			c.change(e)
+			if got, err := Decode(e.Encode()); err == nil {
+				t.Errorf("it was read as %+v", got)
+			}
+		})
+	}
+}
+
 // FuzzDecode reads anything whose checksum is right: it never panics, what is
 // taken is written back as the same bytes, and verdicts can be made of it.
 func FuzzDecode(f *testing.F) {

@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"bytes"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -108,4 +109,45 @@ func TestEvidenceReadsBackAsItWasWritten(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestOnlyEvidenceOfTheStepAndTheRolloutCounts(t *testing.T) {
+	p := everyGuard(t)
+	count := func(rollout string, step int) *Evidence {
+		r := NewRecorder(rollout, fmt.Sprint(rollout, step))
+		r.Begin(step, 0)
+		r.Record(request(step, true, true))
+		r.Record(Observation{Step: step, Judged: Of(Shadow), Bad: Of(Shadow)})
+		r.Value(true, 1)
+		return r.Snapshot()
+	}
+	total := p.Merge(1, count(p.ID, 0), count(p.ID, 1), count(p.ID, 2), count("another", 1), nil)
+	if got := total.Requests(true); got != 1 || total.shadow[1] != 1 || total.Writers != 3 {
+		t.Errorf("%d requests and %d copies of %d writers, want 1 and 1 of 3", got, total.shadow[1], total.Writers)
+	}
+	// What feedback says of a version is not a matter of steps.
+	if got := total.Quality(true).N; got != 3 {
+		t.Errorf("feedback %d times, want 3", got)
+	}
+}
+
+func TestRatesAreOfCallersThatBothListsHold(t *testing.T) {
+	p := errorsAt5(t)
+	low, high := uint64(1)<<40, uint64(1)<<63
+	seen := func(unit uint64, judged Guards) row { return newRow(unit, 1, true, silent, judged) }
+	total := &Total{
+		canary: table{0, []row{seen(low, Of(Errors)), seen(2*low, 0), seen(high, Of(Errors)), seen(high+low, Of(Errors))}},
+	}
+	total.bad[Errors] = table{0, []row{seen(low, 0), seen(high, 0)}}
+	if n, bad := p.rates(Errors, total); n != 3 || bad != 2 {
+		t.Errorf("%v of %v bad, want 2 of 3", bad, n)
+	}
+	total.bad[Errors] = table{1, []row{seen(low, 0)}}
+	if n, bad := p.rates(Errors, total); n != 1 || bad != 1 {
+		t.Errorf("%v of %v bad after one list was halved, want 1 of 1", bad, n)
+	}
+	total.bad[Errors], total.canary.level = table{0, []row{seen(low, 0), seen(high, 0)}}, 1
+	if n, bad := p.rates(Errors, total); n != 1 || bad != 1 {
+		t.Errorf("%v of %v bad after the other was halved, want 1 of 1", bad, n)
+	}
 }
