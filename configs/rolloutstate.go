@@ -1,6 +1,7 @@
 package configs
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -115,6 +116,15 @@ const (
 	DecideResume   DecisionEvent = "resume"
 	DecideRetry    DecisionEvent = "retry"
 )
+
+// Known reports that the event is one of those above.
+func (e DecisionEvent) Known() bool {
+	return slices.Contains(decisionEvents(), e)
+}
+
+func decisionEvents() []DecisionEvent {
+	return []DecisionEvent{DecideStart, DecideStep, DecidePromote, DecideRollback, DecidePause, DecideResume, DecideRetry}
+}
 
 // Decision is one decision with all that it rests on.
 type Decision struct {

@@ -104,12 +104,12 @@ func (c *cli) deletion(ctx context.Context, s *source, w *writing, model string)
 		if known, err := s.known(ctx, model); err != nil || !known {
 			return change{}, err
 		}
-		return change{event: configs.EventDelete, name: model, key: overrideKey(model), before: held, after: configs.CanonicalOverride(named)}, nil
+		return change{event: configs.EventDelete, name: model, key: configs.OverrideKey(model), before: held, after: configs.CanonicalOverride(named)}, nil
 	}
 	if doc.model != nil {
 		named.Basis = doc.model.Basis()
 	}
-	beside := configs.Write{Key: overrideKey(model), Value: configs.CanonicalOverride(named), Tool: true}
+	beside := configs.Write{Key: configs.OverrideKey(model), Value: configs.CanonicalOverride(named), Tool: true}
 	if held != nil {
 		beside.Index = held.Index
 	}

@@ -232,7 +232,7 @@ func leaves(d *document) map[string]any {
 	var walk func(path string, value any)
 	walk = func(path string, value any) {
 		branch, ok := value.(map[string]any)
-		if !ok {
+		if !ok || len(branch) == 0 {
 			all[path] = value
 			return
 		}

@@ -38,8 +38,6 @@ func keyOf(name string) string {
 	return "models/" + name
 }
 
-func overrideKey(model string) string { return "overrides/" + model }
-
 // checkModelName refuses what cannot be a model's name, before it becomes part
 // of a key.
 func checkModelName(name string) error {

@@ -92,11 +92,77 @@ func (g *fakeGateway) serve(ctx context.Context, m *configs.ModelStatus, name st
 		held.Traffic.Weights = override.Weights
 		m.Weights = shares(&held)
 	}
+	if doc.model.Rollout != nil {
+		if err := g.rollOut(ctx, m, doc.model, override); err != nil {
+			return err
+		}
+	}
 	m.Versions = map[string]configs.VersionStatus{}
 	for version := range doc.model.Versions {
 		m.Versions[version] = configs.VersionStatus{State: configs.VersionReady}
 	}
 	return nil
+}
+
+// rollOut begins the document's rollout, as gateways do, and tells how it
+// stands, with numbers that are always the same. It never decides by them.
+func (g *fakeGateway) rollOut(ctx context.Context, m *configs.ModelStatus, d *configs.Document, o *configs.Override) error {
+	at := time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+	now := d.Steer(o, configs.LatestVersion, time.Now())
+	if now.Rollout == nil && g.mode == "follow" {
+		var err error
+		if o, err = g.begin(ctx, d, configs.Decision{Event: configs.DecideStart, By: "gateway " + g.name, Reason: "new rollout", At: at}); err != nil || o == nil {
+			return err
+		}
+		now = d.Steer(o, configs.LatestVersion, time.Now())
+	}
+	if now.Hold == nil {
+		split := *d
+		split.Rollout, split.Traffic.Weights = nil, now.Weights
+		m.Weights = shares(&split)
+	}
+	m.Rollout = &configs.RolloutStatus{Stable: d.Rollout.Stable, Canary: d.Rollout.Canary, Steps: len(d.Rollout.Steps)}
+	state := now.Rollout
+	if state == nil {
+		return nil
+	}
+	r := m.Rollout
+	r.ID, r.Phase, r.Step, r.Since, r.Weight = state.ID(), state.Phase, state.Step, state.Since, state.CanaryWeight(d.Rollout)
+	r.By, r.Reason, r.Waits, r.Behind = state.Decision.By, state.Decision.Reason, state.AwaitsPerson(d.Rollout), !state.Running()
+	if state.Running() {
+		r.Verdict, r.Missing = "hold", []string{"errors: 90 units without an event", "12m of min_time"}
+		r.Guards = []configs.GuardEvidence{
+			{Name: "errors", LnE: 1.3, Threshold: 5.3, PromoteLnE: 2.4, PromoteThreshold: 3, Events: 2, Units: 310, StableEvents: 30, StableUnits: 5890},
+			{Name: "classes", LnE: -0.4, Threshold: 5.3, Units: 310, StableUnits: 5890},
+		}
+	}
+	return nil
+}
+
+// begin writes the first decision, unless another gateway is quicker: then it
+// returns nil.
+func (g *fakeGateway) begin(ctx context.Context, d *configs.Document, decision configs.Decision) (*configs.Override, error) {
+	item, o, err := g.source.override(ctx, d.Model)
+	if err != nil {
+		return nil, err
+	}
+	next, err := d.Decide(o, decision)
+	if err != nil {
+		return nil, nil
+	}
+	w := configs.Write{Key: configs.OverrideKey(d.Model), Value: configs.CanonicalOverride(next)}
+	var before []byte
+	if item != nil {
+		w.Index, before = item.Index, item.Value
+	}
+	index, err := g.source.Apply(ctx, w)
+	if errors.Is(err, configs.ErrConflict) {
+		return nil, nil
+	}
+	if err == nil {
+		err = configs.RecordAudit(ctx, g.source, configs.DecisionRecord(d, index, before, next, configs.AuditWho{User: decision.By}))
+	}
+	return next, err
 }
 
 // run publishes a status whenever it changes, until ctx ends.

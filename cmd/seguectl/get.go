@@ -18,8 +18,9 @@ func (c *cli) getCommand() *cobra.Command {
 		Use:   "get MODEL",
 		Short: "Print a model's document as it is written",
 		Long: `Print a model's document as it is written. With --effective the weights of an
-override that stands are put into it: the document to commit if the override
-shall become permanent. The name _settings prints the settings.`,
+override that stands are put into it, and those of a rollout that was promoted
+or rolled back in the rollout's place: the document to commit if that shall
+become permanent. The name _settings prints the settings.`,
 		Example: `  seguectl get mozart > mozart.yaml
   seguectl get mozart --effective
   seguectl get _settings`,
@@ -47,7 +48,7 @@ type getReport struct {
 	Document string          `json:"document"`
 	Content  json.RawMessage `json:"content,omitempty"`
 	Problems []place         `json:"problems,omitempty"`
-	// Override is the override whose weights are in Document.
+	// Override is what was decided beside the document and is in Document.
 	Override *configs.Override `json:"override,omitempty"`
 }
 
@@ -80,29 +81,29 @@ func (c *cli) get(ctx context.Context, s *source, name string, effective bool) (
 	return r, nil
 }
 
-// effective puts the weights of the override that stands into the document.
+// effective is the document to commit so that what was decided beside it
+// becomes permanent: with the weights of the hold that stands, or with those
+// that a rollout has ended with, in the place of the rollout. A rollout that
+// goes on is in the document as it is.
 func (c *cli) effective(ctx context.Context, s *source, r *getReport, item *configs.Item, doc *document) (*document, error) {
 	_, override, err := s.override(ctx, doc.name)
 	if err != nil || override == nil {
 		return doc, err
 	}
-	if !c.stands(override, doc.model) {
+	now := doc.model.Steer(override, configs.LatestVersion, c.now())
+	if now.Hold == nil && (now.Rollout == nil || now.Rollout.Running()) {
 		return doc, nil
 	}
-	text, err := configs.SetWeights(configs.Entry{Name: doc.name, Value: item.Value, Where: item.Key, Base: s.base}, override.Weights)
+	entry := configs.Entry{Name: doc.name, Value: item.Value, Where: item.Key, Base: s.base}
+	var text []byte
+	if doc.model.Rollout != nil {
+		text, err = configs.EndRollout(entry, answering(now.Weights))
+	} else {
+		text, err = configs.SetWeights(entry, now.Weights)
+	}
 	if err != nil {
 		return nil, refusal(doc.name, err)
 	}
 	r.Override = override
 	return parse(doc.name, doc.from, s.base, text)
-}
-
-// stands reports that an override counts for a document now: it has not ended,
-// chooses among the document's versions, and, unless it is a hold, was decided
-// on what the document still says.
-func (c *cli) stands(override *configs.Override, doc *configs.Document) bool {
-	if !override.Until.After(c.now()) || len(override.Weights) == 0 || override.Check(doc) != nil {
-		return false
-	}
-	return override.Kind == configs.OverrideHold || override.Basis == doc.Basis()
 }

@@ -63,7 +63,7 @@ func TestTheVerbsAreThese(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	want := strings.Fields("check completion delete freeze get history init ls plan put release revert status unfreeze version watch weights")
+	want := strings.Fields("check completion delete freeze get history init ls pause plan promote put release resume retry revert rollback status unfreeze version watch weights")
 	if !slices.Equal(names[1:], want) {
 		t.Errorf("verbs are %q, want %q", names[1:], want)
 	}
@@ -71,7 +71,7 @@ func TestTheVerbsAreThese(t *testing.T) {
 
 func TestWritingVerbsTakeTheSameFlags(t *testing.T) {
 	t.Parallel()
-	writers := strings.Fields("init put delete weights release freeze unfreeze revert")
+	writers := strings.Fields("init put delete weights release promote rollback pause resume retry freeze unfreeze revert")
 	for name, cmd := range verbs() {
 		for _, flag := range []string{"dry-run", "reason", "yes"} {
 			if got := cmd.Flags().Lookup(flag) != nil; got != slices.Contains(writers, name) {

@@ -118,5 +118,9 @@ func (c *cli) revert(ctx context.Context, s *source, w *writing, name string, to
 // holdsDocument reports that a record's text is a document and not an
 // override.
 func holdsDocument(r configs.AuditRecord) bool {
-	return r.Document != "" && r.Event != "hold" && r.Event != "release"
+	switch r.Event {
+	case "hold", "release", configs.EventDelete:
+		return false
+	}
+	return r.Document != "" && !configs.DecisionEvent(r.Event).Known()
 }

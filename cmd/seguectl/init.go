@@ -131,7 +131,7 @@ func (s *source) access(ctx context.Context) ([]accessCheck, error) {
 	checks := []accessCheck{{What: "read models", Allowed: readErr == nil, Why: why(readErr)}}
 	for _, try := range []struct{ what, key string }{
 		{"write models", keyOf(probeName)},
-		{"write overrides", overrideKey(probeName)},
+		{"write overrides", configs.OverrideKey(probeName)},
 		{"write audit", configs.AuditKey(probeName, 1, "init")},
 	} {
 		_, err := s.Apply(ctx, configs.Write{Key: try.key, Value: []byte("{}"), Index: 1, Tool: true})

@@ -22,6 +22,10 @@ type wantedModel struct {
 	// force, or none where it is nil.
 	steered  bool
 	override *configs.Override
+	// rollout is the state of the document's rollout that must be in force, nil
+	// where any may. With rollsOut the rollout must be promoted at last.
+	rollout  *configs.RolloutState
+	rollsOut bool
 	// absent reports that the model was deleted: nobody may serve it.
 	absent bool
 }
@@ -30,16 +34,19 @@ type wantedModel struct {
 type standing struct {
 	Instance string `json:"instance"`
 	Model    string `json:"model"`
-	// State is "in force", "waiting" or "refused".
+	// State is "in force", "rolling out", "rolled back", "waiting" or
+	// "refused".
 	State string `json:"state"`
 	// Why says what is awaited or why it is refused.
 	Why string `json:"why,omitempty"`
 }
 
 const (
-	stateInForce = "in force"
-	stateWaiting = "waiting"
-	stateRefused = "refused"
+	stateInForce    = "in force"
+	stateRolling    = "rolling out"
+	stateRolledBack = "rolled back"
+	stateWaiting    = "waiting"
+	stateRefused    = "refused"
 )
 
 const whyFrozen = "frozen: settings.freeze is true"
@@ -73,7 +80,9 @@ func judge(gateway configs.GatewayStatus, model string, want wantedModel, now ti
 	case m.Deleting != nil:
 		s.Why = "is about to drop the model, " + clock(*m.Deleting)
 	case m.Enforces(want.digest):
-		s.State, s.Why = steering(m, want, now)
+		if s.State, s.Why = steering(m, want, now); s.State == stateInForce {
+			s.State, s.Why = rollingOut(m, want)
+		}
 	case !m.Wants(want.digest):
 		s.Why = "has not seen the document yet"
 		switch {
@@ -130,24 +139,55 @@ func steering(m configs.ModelStatus, want wantedModel, now time.Time) (state, wh
 	return stateWaiting, why
 }
 
+// rollingOut says how a gateway stands to the rollout of a document that is in
+// force.
+func rollingOut(m configs.ModelStatus, want wantedModel) (state, why string) {
+	if want.rollsOut && want.rollout != nil && want.rollout.Phase == configs.PhaseRolledBack {
+		return stateRolledBack, oneLine(want.rollout.Decision.Reason)
+	}
+	now := m.Rollout
+	switch {
+	case !want.rollsOut && want.rollout == nil:
+		return stateInForce, ""
+	case now == nil:
+		return stateWaiting, "says nothing of the rollout"
+	case want.rollout != nil && !follows(now, want.rollout, want.doc.Rollout):
+		return stateWaiting, "has not followed the rollout yet: " + now.Describe()
+	case want.rollsOut && now.Phase != configs.PhasePromoted:
+		return stateRolling, now.Describe()
+	}
+	return stateInForce, ""
+}
+
+// follows reports that a gateway has a state of a rollout in force.
+func follows(now *configs.RolloutStatus, want *configs.RolloutState, r *configs.Rollout) bool {
+	if now.ID != want.ID() || now.Phase != want.Phase || now.Waits != want.AwaitsPerson(r) {
+		return false
+	}
+	return now.Phase != configs.PhaseStep || now.Step == want.Step
+}
+
 // awaitedOverride says what is missing until the wanted override is in force,
 // empty where nothing is.
 func awaitedOverride(m configs.ModelStatus, want wantedModel, now time.Time) string {
 	if !want.steered {
 		return ""
 	}
-	expected := want.override
+	expected, held := want.override, m.Override
+	if held != nil && held.Kind != configs.OverrideHold {
+		held = nil
+	}
 	if expected != nil && !expected.Until.After(now) {
 		expected = nil
 	}
 	switch {
-	case expected == nil && m.Override == nil:
+	case expected == nil && held == nil:
 		return m.Waiting
 	case expected == nil:
 		return "still follows an override that is gone"
-	case m.Override == nil:
+	case held == nil:
 		return "does not follow the override yet"
-	case m.Override.Kind != expected.Kind || !m.Override.Until.Equal(expected.Until) || !maps.Equal(m.Override.Weights, expected.Weights):
+	case !held.Until.Equal(expected.Until) || !maps.Equal(held.Weights, expected.Weights):
 		return "still follows an older override"
 	}
 	// A hold is seen at once, and in force when its versions are ready.

@@ -39,14 +39,16 @@ type listedModel struct {
 	// Weights are the shares that the document asks for, 0–1, by version.
 	Weights  map[string]float64 `json:"weights,omitempty"`
 	Override *listedOverride    `json:"override,omitempty"`
-	Problems []place            `json:"problems,omitempty"`
+	// Rollout is how far the document's rollout has come, in words.
+	Rollout  string  `json:"rollout,omitempty"`
+	Problems []place `json:"problems,omitempty"`
 }
 
 type listedOverride struct {
 	Kind   configs.OverrideKind `json:"kind"`
 	By     string               `json:"by"`
 	Reason string               `json:"reason"`
-	Until  time.Time            `json:"until"`
+	Until  time.Time            `json:"until,omitzero"`
 }
 
 func (r *lsReport) writeText(w io.Writer) {
@@ -54,7 +56,10 @@ func (r *lsReport) writeText(w io.Writer) {
 	fmt.Fprintln(table, "MODEL\tINDEX\tVERSIONS\tNOTE")
 	for _, m := range r.Models {
 		var notes []string
-		if o := m.Override; o != nil {
+		if m.Rollout != "" {
+			notes = append(notes, "rollout: "+m.Rollout)
+		}
+		if o := m.Override; o != nil && o.Kind != configs.OverrideRollout {
 			notes = append(notes, fmt.Sprintf("%s by %s until %s", o.Kind, o.By, clock(o.Until)))
 		}
 		if n := len(m.Problems); n > 0 {
@@ -98,6 +103,9 @@ func (c *cli) ls(ctx context.Context, s *source) (report, error) {
 		doc, refused := s.parseItem(name, item)
 		m := listedModel{Model: name, Index: item.Index, Digest: configs.EntryDigest(item.Value),
 			Weights: shares(doc.model), Problems: problemsOf(refused)}
+		if d := doc.model; d != nil && d.Rollout != nil {
+			m.Rollout = d.Steer(overrides[name], configs.LatestVersion, c.now()).Rollout.Describe(d.Rollout)
+		}
 		if override := overrides[name]; override != nil {
 			m.Override = &listedOverride{override.Kind, override.By, override.Reason, override.Until}
 		}

@@ -95,7 +95,7 @@ func (s *source) parseItem(name string, item configs.Item) (*document, error) {
 // override reads the model's override; nil where there is none that can be
 // read.
 func (s *source) override(ctx context.Context, model string) (*configs.Item, *configs.Override, error) {
-	item, ok, err := s.Get(ctx, overrideKey(model))
+	item, ok, err := s.Get(ctx, configs.OverrideKey(model))
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the override of %s: %w", model, err)
 	}
@@ -107,13 +107,13 @@ func (s *source) override(ctx context.Context, model string) (*configs.Item, *co
 
 // overrides are all models' overrides that can be read, by model.
 func (s *source) overrides(ctx context.Context) (map[string]*configs.Override, error) {
-	items, err := s.List(ctx, overrideKey(""))
+	items, err := s.List(ctx, configs.OverridesPrefix)
 	if err != nil {
 		return nil, fmt.Errorf("read the overrides: %w", err)
 	}
 	all := make(map[string]*configs.Override, len(items))
 	for _, item := range items {
-		model := strings.TrimPrefix(item.Key, overrideKey(""))
+		model := strings.TrimPrefix(item.Key, configs.OverridesPrefix)
 		if override := parseOverride(model, item); override != nil {
 			all[model] = override
 		}

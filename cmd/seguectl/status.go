@@ -22,8 +22,13 @@ func (c *cli) statusCommand() *cobra.Command {
 		Short: "Show what every gateway has in force",
 		Long: `Show what every live gateway has in force: versions, their states and shares,
 and what is awaited or refused. With --wait the exit code is 0 when all that is
-wanted is in force everywhere, and 1 when a gateway refuses it or the time is
-over; --wait alone waits 5 minutes, --wait=30s another time.`,
+wanted is in force everywhere and rollouts are promoted, and 1 when a gateway
+refuses it, a rollout was rolled back or the time is over; --wait alone waits 5
+minutes, --wait=6h another time.
+
+A rollout is shown with its steps, and for each guard how far the evidence is
+that the canary is worse (then it is taken back) or good (then the step may be
+left), as natural logarithms of e-values against their thresholds.`,
 		Example: `  seguectl status
   seguectl status mozart --wait=30s
   seguectl status --json`,
@@ -56,6 +61,8 @@ type statusReport struct {
 	Gateways []configs.GatewayStatus `json:"gateways"`
 	// Models says how each gateway stands to each model that is wanted.
 	Models []standing `json:"models"`
+	// Rollouts are the rollouts that the gateways have in force.
+	Rollouts []rolloutView `json:"rollouts,omitempty"`
 }
 
 func (c *cli) status(ctx context.Context, s *source, model string, wait time.Duration) (report, error) {
@@ -98,7 +105,7 @@ func (c *cli) fleet(ctx context.Context, s *source, want func(context.Context, [
 			maps.DeleteFunc(gateways[i].Models, func(name string, _ configs.ModelStatus) bool { return name != model })
 		}
 	}
-	return &statusReport{Settled: judged.Settled, Gateways: gateways, Models: judged.Gateways}, nil
+	return &statusReport{Settled: judged.Settled, Gateways: gateways, Models: judged.Gateways, Rollouts: rollouts(gateways, models, c.now())}, nil
 }
 
 // mustBeKnown refuses a model that neither the store nor a gateway knows.
@@ -156,8 +163,16 @@ func (s *source) wantedDocument(name string, item configs.Item, override *config
 	want := wantedModel{digest: configs.EntryDigest(item.Value), steered: true}
 	doc, _ := s.parseItem(name, item)
 	want.doc = doc.model
-	if override != nil && len(override.Weights) > 0 && want.doc != nil && override.Check(want.doc) == nil {
+	if want.doc == nil {
+		return want
+	}
+	if override != nil && len(override.Weights) > 0 && override.Check(want.doc) == nil {
 		want.override = override
+	}
+	if want.doc.Rollout != nil {
+		want.rollsOut = true
+		// The time matters to holds alone.
+		want.rollout = want.doc.Steer(override, configs.LatestVersion, time.Time{}).Rollout
 	}
 	return want
 }
@@ -179,11 +194,15 @@ func (r *statusReport) writeText(w io.Writer) {
 		}
 	}
 	for _, s := range r.Models {
-		if s.State != stateInForce {
+		if s.State != stateInForce && s.State != stateRolling {
 			fmt.Fprintf(table, "%s\t%s\t\t\t%s\t\t%s\n", s.Instance, s.Model, s.State, oneLine(s.Why))
 		}
 	}
 	table.Flush()
+	for i := range r.Rollouts {
+		fmt.Fprintln(w)
+		r.Rollouts[i].writeText(w)
+	}
 }
 
 // gatewayText is one gateway in a line.
@@ -243,7 +262,7 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 
 func modelNotes(m configs.ModelStatus) []string {
 	var notes []string
-	if o := m.Override; o != nil {
+	if o := m.Override; o != nil && o.Kind != configs.OverrideRollout {
 		notes = append(notes, fmt.Sprintf("%s by %s until %s (%s)", o.Kind, o.By, clock(o.Until), oneLine(o.Reason)))
 	}
 	if m.Deleting != nil {

@@ -12,11 +12,15 @@ import (
 // pollInterval is how often the status of the gateways is read while waiting.
 const pollInterval = 500 * time.Millisecond
 
-// refusal is the first gateway's that refuses, nil where none does.
+// refusal says which gateway refuses, or which rollout was rolled back; nil
+// where there is none.
 func (r *waitReport) refusal() error {
 	for _, s := range r.Gateways {
-		if s.State == stateRefused {
+		switch s.State {
+		case stateRefused:
 			return fmt.Errorf("%s refuses %s: %s", s.Instance, s.Model, s.Why)
+		case stateRolledBack:
+			return fmt.Errorf("%s is rolled back: %s", s.Model, s.Why)
 		}
 	}
 	return nil

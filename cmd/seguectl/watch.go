@@ -182,6 +182,13 @@ func facts(gateways []configs.GatewayStatus) map[fact]string {
 			if len(m.Weights) > 0 {
 				set(name, "weights", sharesText(m.Weights))
 			}
+			if r := m.Rollout; r != nil {
+				set(name, "rollout", r.Describe())
+				set(name, "verdict", r.Verdict)
+				if r.Waits {
+					set(name, "awaits", "a person")
+				}
+			}
 			set(name, "waiting", m.Waiting)
 			set(name, "refused", joinLines(m.Rejected))
 			set(name, "steered", strings.Join(modelNotes(m), "; "))

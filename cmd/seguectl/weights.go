@@ -131,26 +131,25 @@ func (c *cli) hold(ctx context.Context, s *source, w *writing, model string, wei
 		return nil, err
 	}
 	now := c.now().UTC().Truncate(time.Second)
-	override := &configs.Override{
-		Kind: configs.OverrideHold, Basis: doc.model.Basis(), Weights: weights,
-		By: c.who(ctx, s).String(), Reason: w.reason, At: now, Until: now.Add(length),
-	}
+	override := old.WithHold(doc.model, configs.Override{
+		Weights: weights, By: c.who(ctx, s).String(), Reason: w.reason, At: now, Until: now.Add(length),
+	})
 	if err := override.Check(doc.model); err != nil {
 		return nil, refusal(model, err)
 	}
 	text := configs.CanonicalOverride(override)
-	before := shares(doc.model)
-	if old != nil {
-		before = old.Weights
-	}
+	before := doc.model.Steer(old, configs.LatestVersion, now).Weights
 	r, err := c.write(ctx, s, w, change{
-		event: "hold", name: model, key: overrideKey(model), before: item, after: text,
+		event: "hold", name: model, key: configs.OverrideKey(model), before: item, after: text,
 		question: trafficQuestion(model, losing(before, weights)),
 	})
 	if err != nil {
 		return r, err
 	}
 	c.noteIn(r, "held until %s, or until seguectl release %s; the document is not changed", clock(override.Until), model)
+	if doc.model.Rollout != nil {
+		c.noteIn(r, "the rollout stands still meanwhile and goes on afterwards")
+	}
 	if wait > 0 && !r.DryRun {
 		want := wantedModel{digest: configs.EntryDigest(document.Value), doc: doc.model, steered: true, override: override}
 		r.Wait, err = c.wait(ctx, s, s.stillStored(model, want), wait)
@@ -182,22 +181,32 @@ func (c *cli) release(ctx context.Context, s *source, w *writing, model string) 
 	if err != nil {
 		return nil, err
 	}
-	ch := change{event: "release", name: model, key: overrideKey(model), before: item}
+	ch := change{event: "release", name: model, key: configs.OverrideKey(model), before: item}
 	_, doc, _, err := s.stored(ctx, model)
 	if err != nil {
 		return nil, err
 	}
-	if override != nil && doc.content() != nil {
-		ch.question = trafficQuestion(model, losing(override.Weights, shares(doc.model)))
+	held := item != nil && (override == nil || override.Kind != configs.OverrideRollout)
+	left := override.Released()
+	switch {
+	case !held && item != nil:
+		ch.after = item.Value // the state of a rollout: nothing to release
+	case left != nil:
+		ch.after = configs.CanonicalOverride(left)
+	}
+	if held && override != nil && doc.content() != nil {
+		after := doc.model.Steer(left, configs.LatestVersion, c.now())
+		ch.question = trafficQuestion(model, losing(override.Weights, after.Weights))
 	}
 	r, err := c.write(ctx, s, w, ch)
-	if err == nil && item == nil {
+	if err != nil {
+		return r, err
+	}
+	if !held {
 		c.noteIn(r, "there is no hold of %s", model)
+		return r, nil
 	}
-	if err == nil && item != nil {
-		err = c.noteNoSettings(ctx, s, r)
-	}
-	return r, err
+	return r, c.noteNoSettings(ctx, s, r)
 }
 
 // noteNoSettings says that a release does not count without the sentinel: a

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,6 +26,8 @@ type change struct {
 	after []byte
 	// beside are further writes that must happen with it or not at all.
 	beside []configs.Write
+	// outcome is what to say of it in the audit; "written" where it is empty.
+	outcome string
 	// question is what to ask before the change, empty where nobody loses
 	// anything.
 	question string
@@ -114,7 +117,7 @@ func (c *cli) record(ctx context.Context, s *source, w *writing, ch change, r *c
 	return configs.RecordAudit(context.WithoutCancel(ctx), s, configs.AuditRecord{
 		Model: ch.name, Index: r.Index, Event: ch.event, At: c.now().UTC(),
 		Who: c.who(ctx, s), Reason: w.reason,
-		BeforeDigest: r.BeforeDigest, Document: string(ch.after), Outcome: "written",
+		BeforeDigest: r.BeforeDigest, Document: string(ch.after), Outcome: cmp.Or(ch.outcome, "written"),
 	})
 }
 
