@@ -21,8 +21,7 @@ type RolloutStatus struct {
 	// Waits reports that the step is left by a person only: it is paused, or a
 	// pause point.
 	Waits bool `json:"waits,omitempty"`
-	// Verdict is what the evidence comes to now, in the words of
-	// gateway/rollout: hold, pause, inconclusive, advance, promote, rollback;
+	// Verdict is what the evidence comes to now: "go on", "hold" or "roll back";
 	// empty where it is not asked (before the start, after the end).
 	Verdict string `json:"verdict,omitempty"`
 	// Guards are the numbers of all guards, of the fleet as this gateway knows

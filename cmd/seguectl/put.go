@@ -61,10 +61,11 @@ func (c *cli) writeDocument(ctx context.Context, s *source, w *writing, event st
 func (c *cli) replaceDocument(ctx context.Context, s *source, w *writing, event string, item *configs.Item, before, doc *document, wait time.Duration) (report, error) {
 	ch := change{event: event, name: doc.name, key: doc.key(), before: item, after: doc.value}
 	if doc.model != nil {
-		if err := s.endDeletion(ctx, &ch); err != nil {
+		override, err := s.endDeletion(ctx, &ch)
+		if err != nil {
 			return nil, err
 		}
-		ch.question = trafficQuestion(doc.name, losing(shares(before.content()), shares(doc.model)))
+		ch.question = trafficQuestion(doc.name, losing(c.inForce(before.content(), override), c.inForce(doc.model, override)))
 	}
 	for _, warning := range doc.warnings {
 		c.note("warning: %s", warning)
@@ -81,6 +82,9 @@ func (c *cli) replaceDocument(ctx context.Context, s *source, w *writing, event 
 	if doc.model == nil {
 		return r, nil
 	}
+	if old := before.content(); r.Changed && old != nil && old.Rollout != nil && doc.model.Rollout != nil && old.Basis() != doc.model.Basis() {
+		c.noteIn(r, "this changes the rollout: it begins anew")
+	}
 	if err := c.noteObstacles(ctx, s, r, doc.name); err != nil {
 		return r, err
 	}
@@ -90,17 +94,26 @@ func (c *cli) replaceDocument(ctx context.Context, s *source, w *writing, event 
 	return r, err
 }
 
+// inForce are the weights that a document and an override come to now.
+func (c *cli) inForce(doc *configs.Document, override *configs.Override) map[string]float64 {
+	if doc == nil {
+		return nil
+	}
+	return doc.Steer(override, configs.LatestVersion, c.now()).Weights
+}
+
 // endDeletion takes back, with the write, that the model's deletion was asked
-// for by name: the next time its key is missing may be an accident.
-func (s *source) endDeletion(ctx context.Context, ch *change) error {
+// for by name: the next time its key is missing may be an accident. It returns
+// the override, nil where there is none that can be read.
+func (s *source) endDeletion(ctx context.Context, ch *change) (*configs.Override, error) {
 	item, override, err := s.override(ctx, ch.name)
 	if errors.Is(err, configs.ErrForbidden) {
-		return nil
+		return nil, nil
 	}
 	if err == nil && override != nil && override.Kind == configs.OverrideDelete {
 		ch.beside = []configs.Write{{Key: item.Key, Delete: true, Index: item.Index}}
 	}
-	return err
+	return override, err
 }
 
 // noteObstacles says why gateways may not follow the document.

@@ -40,6 +40,26 @@ func TestDecisionsSomebodyWasQuickerWithAreNotWritten(t *testing.T) {
 	}
 }
 
+// What answers after a promotion is the canary, whatever the document says.
+func TestWhoTakesTrafficFromAPromotedCanaryIsAsked(t *testing.T) {
+	t.Parallel()
+	store := newMemory()
+	store.set("models/mozart", rolloutDocument)
+	if code := newRun(store).code(t, "promote", "mozart", "--full"); code != exitDone {
+		t.Fatalf("exit code %d", code)
+	}
+	r := newRun(store)
+	r.cli.interactive, r.cli.stdin = true, strings.NewReader("n\n")
+	if code := r.code(t, "put", writeFile(t, "mozart.json", mozart(`{"1": 100}`))); code != exitFailed || !strings.Contains(r.stderr.String(), "Version 2 of mozart stops answering") {
+		t.Errorf("exit code %d: %s", code, r.stderr.String())
+	}
+	r = newRun(store)
+	r.cli.interactive, r.cli.stdin = true, strings.NewReader("n\n")
+	if code := r.code(t, "put", writeFile(t, "mozart.json", mozart(`{"2": 100}`))); code != exitDone {
+		t.Errorf("exit code %d: %s", code, r.stderr.String())
+	}
+}
+
 // What the gateways know at the moment of a decision is in its record, and the
 // artifact that is refused is the one that they have loaded.
 func TestADecisionRecordsWhatTheFleetKnows(t *testing.T) {
