@@ -62,6 +62,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 		return usageError{err}
 	}
 	log := newLogger(os.Stderr, p.logFormat, level)
+	setCollector(os.Getenv)
 
 	engine, err := openEngine(p, log)
 	if err != nil {
