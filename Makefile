@@ -65,7 +65,7 @@ fuzz: onnxruntime ## Fuzz every parser for FUZZTIME each
 .PHONY: soak
 soak: build parts ## Full counts of the promises that make test holds at reduced counts; keeps the result
 	@mkdir -p $(SOAK_RESULTS)
-	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v -run 'Swaps' ./cmd/segue ./runtime/ort 2>&1 | tee $(SOAK_RESULTS)/soak.txt
+	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v -run 'Swaps|FloatsEqualStrconv' ./cmd/segue ./runtime/ort ./gateway/oip 2>&1 | tee $(SOAK_RESULTS)/soak.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
 
 .PHONY: bench

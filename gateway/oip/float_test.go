@@ -5,6 +5,7 @@ import (
 	"math"
 	"math/big"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -78,7 +79,10 @@ func randomNumber(rng *rand.Rand) string {
 
 func TestFloatsEqualStrconv(t *testing.T) {
 	count := 200_000
-	if testing.Short() {
+	switch {
+	case os.Getenv("SEGUE_SOAK") != "":
+		count = 10_000_000
+	case testing.Short():
 		count = 20_000
 	}
 	seed := uint64(time.Now().UnixNano())
