@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -155,41 +154,12 @@ func grpcCode(httpStatus int) codes.Code {
 }
 
 // receiveMessage reads the one message of ModelInfer and takes it apart. It
-// reports whether it could; otherwise the answer is given. Where the library
-// refuses a message it has answered by itself, with the same code, and what is
-// said here only counts.
+// reports whether it could; otherwise the answer is given.
 func (c *grpcCall) receiveMessage(stream grpc.ServerStream) bool {
 	err := stream.RecvMsg(&c.received)
-	if err == io.EOF {
-		c.fail(http.StatusBadRequest, "malformed request: there is no message")
+	if late := arrived(c.context); err != nil {
+		c.receiveError(err, late)
 		return false
 	}
-	if err == nil && int64(c.received.size()) > c.table.maxBody {
-		err = status.Error(codes.ResourceExhausted, "")
-	}
-	switch failed := status.Convert(err); failed.Code() {
-	case codes.OK:
-	case codes.ResourceExhausted:
-		c.failWith(bodyTooLarge(c.table.maxBody))
-		return false
-	case codes.Canceled:
-		c.fail(statusClientGone, "the client is gone")
-		return false
-	case codes.DeadlineExceeded:
-		c.fail(http.StatusRequestTimeout, "the message did not arrive in time")
-		return false
-	case codes.Unimplemented:
-		c.fail(http.StatusNotImplemented, "the message's compression is not supported: want gzip")
-		return false
-	default:
-		c.fail(http.StatusBadRequest, "malformed message: it could not be read")
-		return false
-	}
-	c.bytesIn = c.received.size()
-	if err := c.message.Read(c.received.bytes()); err != nil {
-		c.failWith(err)
-		return false
-	}
-	c.name(c.message.Model, c.message.Version)
-	return true
+	return c.takeApart()
 }

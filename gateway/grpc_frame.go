@@ -9,7 +9,11 @@ import (
 )
 
 // frame is one message as it goes over the wire.
-type frame struct{ buffer mem.Buffer }
+type frame struct {
+	buffer mem.Buffer
+	// lead goes out before the buffer, nil for nothing.
+	lead []byte
+}
 
 // bytes are the message, valid until free.
 func (f *frame) bytes() []byte {
@@ -51,6 +55,9 @@ func (c frameCodec) Name() string { return proto.Name }
 
 func (c frameCodec) Marshal(v any) (mem.BufferSlice, error) {
 	if f, ok := v.(*frame); ok {
+		if f.lead != nil {
+			return mem.BufferSlice{mem.SliceBuffer(f.lead), f.buffer}, nil
+		}
 		return mem.BufferSlice{f.buffer}, nil
 	}
 	return c.messages.Marshal(v)

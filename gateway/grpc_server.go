@@ -41,6 +41,8 @@ type grpcServers struct {
 	calls    sync.Pool
 	active   atomic.Int64
 	stopping chan struct{}
+	// connections are those that are open, over all listeners.
+	connections atomic.Int64
 
 	limit   atomic.Int64
 	mu      sync.Mutex
@@ -64,6 +66,18 @@ func newGRPCServers(s *DataServer) *grpcServers {
 	g := &grpcServers{data: s, stopping: make(chan struct{}), live: map[*grpcGeneration]struct{}{}}
 	g.calls.New = func() any { return newGRPCCall(s) }
 	return g
+}
+
+// grpcConn is a connection that gives its place back when it is closed.
+type grpcConn struct {
+	net.Conn
+	leave func()
+}
+
+// Close ends the connection.
+func (c *grpcConn) Close() error {
+	c.leave()
+	return c.Conn.Close()
 }
 
 // Accept waits for a connection that was handed over.
@@ -97,7 +111,8 @@ func (g *grpcServers) generation(limit int64) *grpcGeneration {
 	next.server = grpc.NewServer(
 		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
 		grpc.MaxConcurrentStreams(grpcStreams), grpc.NumStreamWorkers(grpcWorkers), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
-		grpc.ConnectionTimeout(timeouts.Read),
+		grpc.ConnectionTimeout(timeouts.Read), grpc.InTapHandle(g.data.await),
+		grpc.UnaryInterceptor(unaryArrived), grpc.StreamInterceptor(streamArrived),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * timeouts.Idle, Time: timeouts.Idle, Timeout: timeouts.Write}),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
@@ -151,7 +166,13 @@ func (s *DataServer) ServeGRPC(ln net.Listener) error {
 		var passing interface{ Temporary() bool }
 		switch {
 		case err == nil:
-			g.hand(conn)
+			if g.connections.Add(1) > int64(s.opts.MaxConnections) {
+				g.connections.Add(-1)
+				s.log("connection refused", "over", "gRPC", "limit", s.opts.MaxConnections)
+				_ = conn.Close() // nothing was said over it
+				continue
+			}
+			g.hand(&grpcConn{Conn: conn, leave: sync.OnceFunc(func() { g.connections.Add(-1) })})
 		case errors.Is(err, net.ErrClosed):
 			return nil
 		case errors.As(err, &passing) && passing.Temporary(): // too many open files, for one

@@ -27,9 +27,7 @@ func inferenceServiceDesc() *grpc.ServiceDesc {
 	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName == "ModelInfer" })
 	desc.Streams = []grpc.StreamDesc{
 		{StreamName: "ModelInfer", Handler: func(srv any, stream grpc.ServerStream) error { return srv.(inferenceService).modelInfer(stream) }},
-		{StreamName: "ModelStreamInfer", ServerStreams: true, ClientStreams: true, Handler: func(srv any, stream grpc.ServerStream) error {
-			return srv.(inferenceService).server.refuseStream(stream, endpointInfer, "streams are not offered: call ModelInfer for each request")
-		}},
+		{StreamName: "ModelStreamInfer", ServerStreams: true, ClientStreams: true, Handler: func(srv any, stream grpc.ServerStream) error { return srv.(inferenceService).modelStreamInfer(stream) }},
 	}
 	return &desc
 }

@@ -170,12 +170,6 @@ func TestReadOnlyMethodsAnswerWhatIsInForce(t *testing.T) {
 	wantStatus(t, err, codes.PermissionDenied, where)
 	_, err = client.RepositoryModelUnload(ctx, &oippb.RepositoryModelUnloadRequest{ModelName: "mozart"})
 	wantStatus(t, err, codes.PermissionDenied, where)
-	stream, err := client.ModelStreamInfer(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, err = stream.Recv()
-	wantStatus(t, err, codes.Unimplemented, "streams are not offered: call ModelInfer for each request")
 	err = g.dial(nil).Invoke(ctx, "/inference.GRPCInferenceService/TraceSetting", &oippb.ServerLiveRequest{}, &oippb.ServerLiveResponse{})
 	wantStatus(t, err, codes.Unimplemented, "no such method")
 }

@@ -27,9 +27,8 @@ const (
 	defaultMaxBody     = int64(configs.DefaultMaxBody)
 	defaultMaxInFlight = int64(configs.DefaultMaxInFlight)
 	// maxHead bounds a request's line and header fields together.
-	maxHead = 8 << 10
-	// maxConnections bounds the connections of one listener.
-	maxConnections = 16 << 10
+	maxHead               = 8 << 10
+	defaultMaxConnections = 16 << 10
 	// slowestBody is the rate at which a body must come, in bytes a second;
 	// a large one gets as much more time than Timeouts.Read.
 	slowestBody = 1 << 20
@@ -76,7 +75,10 @@ type DataOptions struct {
 	// Pool gives the memory of tensors and of large bodies.
 	Pool     *runtime.Pool
 	Timeouts Timeouts
-	Log      *slog.Logger
+	// MaxConnections bounds the connections over HTTP, and those over gRPC; 0
+	// is 16384. What comes above is closed at once, over HTTP with 503.
+	MaxConnections int
+	Log            *slog.Logger
 }
 
 // DataServer answers the data API over HTTP/1.1 and gRPC, on any number of
@@ -109,6 +111,9 @@ type DataServer struct {
 }
 
 func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
+	if opts.MaxConnections == 0 {
+		opts.MaxConnections = defaultMaxConnections
+	}
 	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), seen: newFeedbackSeen(seenHalf), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
 	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
@@ -117,7 +122,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return announce(h, timeouts.Read, s.router.load().maxBody)
 		},
-		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: maxConnections,
+		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: opts.MaxConnections,
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, SecureErrorLogMessage: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true, CloseOnShutdown: true,
 		Logger: fasthttpLog{opts.Log},

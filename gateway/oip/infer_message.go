@@ -125,6 +125,10 @@ func (m *InferMessage) Read(message []byte) error {
 // mostPartsKept bounds the parts of a message for which memory is kept.
 const mostPartsKept = 256
 
+// RequestID is the id that the request gave itself, empty without one. It is
+// valid as long as the message's bytes.
+func (m *InferMessage) RequestID() []byte { return m.id }
+
 // Reset lets go of the message.
 func (m *InferMessage) Reset() {
 	*m = InferMessage{parameters: emptied(m.parameters), inputs: emptied(m.inputs), outputs: emptied(m.outputs), raw: emptied(m.raw)}
