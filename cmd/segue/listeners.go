@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -111,27 +112,53 @@ func (l *listeners) tcp(what, address string, pair keyPair, wrap func(*gateway.C
 	return nil
 }
 
+// socketMode lets the owner and the group connect, which in a pod is what its
+// containers share. Who else may is a matter of the folder, and of keys.
+const socketMode = 0o660
+
 // unix opens a Unix socket. A socket that a process left behind when it was
-// killed is replaced; one that somebody answers on is not.
+// killed is replaced; one that somebody listens on is not, and neither is
+// anything else.
 func (l *listeners) unix(path string, serve func(net.Listener) error) error {
 	if path == "" {
 		return nil
 	}
-	if info, err := os.Stat(path); err == nil && info.Mode()&fs.ModeSocket != 0 {
-		if conn, err := net.Dial("unix", path); err == nil {
-			return errors.Join(fmt.Errorf("unix socket %s: another process answers on it", path), conn.Close())
-		}
-		if err := os.Remove(path); err != nil {
-			return fmt.Errorf("unix socket: %w", err)
-		}
+	if err := clearSocket(path); err != nil {
+		return fmt.Errorf("unix socket %s: %w", path, err)
 	}
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		return fmt.Errorf("unix socket: %w", err)
 	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		return errors.Join(fmt.Errorf("unix socket: %w", err), ln.Close())
+	}
 	l.open = append(l.open, listening{"data", ln, serve})
 	l.log.Info("listening", "what", "data", "address", path)
 	return nil
+}
+
+// clearSocket removes a socket on which nobody listens. Only a refused
+// connection says so: one that cannot be made for another reason, such as a
+// full backlog or a missing permission, may have somebody behind it.
+func clearSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode()&fs.ModeSocket == 0:
+		return errors.New("something else than a socket is there")
+	}
+	conn, err := net.Dial("unix", path)
+	switch {
+	case err == nil:
+		return errors.Join(errors.New("another process answers on it"), conn.Close())
+	case !errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("it cannot be seen whether another process answers on it: %w", err)
+	}
+	return os.Remove(path)
 }
 
 // serve answers on every listener. What it returns yields the error of the

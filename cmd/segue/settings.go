@@ -41,7 +41,7 @@ func newSettings(getenv func(string) string) *settings {
 		{flag: "instance", help: "name under which this gateway is seen (default host name and data port)"},
 		{flag: "http-addr", field: "API_PORT", fromField: port, fallback: ":8000", help: "data API over HTTP, or off"},
 		{flag: "grpc-addr", field: "GRPC_PORT", fromField: port, fallback: ":8001", help: "data API over gRPC, or off"},
-		{flag: "unix-socket", fallback: "off", help: "data API over HTTP on a Unix socket at this path, or off"},
+		{flag: "unix-socket", fallback: "off", help: "data API over HTTP on a Unix socket at this path, for its owner and group (0660), or off"},
 		{flag: "metrics-addr", field: "METRICS_PORT", fromField: port, fallback: ":8002", help: "metrics and health, or off"},
 		{flag: "metrics-endpoint", field: "METRICS_ENDPOINT", fallback: "/metrics", help: "path of the metrics"},
 		{flag: "enable-monitoring", field: "ENABLE_MONITORING", fallback: "true", help: "false switches the metrics listener off"},
