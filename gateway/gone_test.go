@@ -33,21 +33,33 @@ func (g *testGateway) dialers() map[string]func() net.Conn {
 		g.t.Fatal(err)
 	}
 	g.start(certificate.Listen(secure))
-	dial := func(network, address string) func() net.Conn {
-		return func() net.Conn {
-			g.t.Helper()
-			c, err := net.Dial(network, address)
-			if err != nil {
-				g.t.Fatal(err)
-			}
-			return c
-		}
-	}
-	overTCP := dial("tcp", secure.Addr().String())
+	overTCP := g.dialer("tcp", secure.Addr().String())
 	return map[string]func() net.Conn{
-		"TCP":  dial("tcp", g.address),
-		"Unix": dial("unix", unix.Addr().String()),
+		"TCP":  g.dialer("tcp", g.address),
+		"Unix": g.dialer("unix", unix.Addr().String()),
 		"TLS":  func() net.Conn { return tls.Client(overTCP(), &tls.Config{InsecureSkipVerify: true}) },
+	}
+}
+
+func (g *testGateway) dialer(network, address string) func() net.Conn {
+	return func() net.Conn {
+		g.t.Helper()
+		c, err := net.Dial(network, address)
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		return c
+	}
+}
+
+// everywhere makes the same test on every listener of HTTP.
+func (g *testGateway) everywhere(t *testing.T, test func(*testing.T, *testGateway)) {
+	for name, dial := range g.dialers() {
+		t.Run(name, func(t *testing.T) {
+			there := *g
+			there.t, there.connect = t, dial
+			test(t, &there)
+		})
 	}
 }
 

@@ -37,6 +37,9 @@ type testGateway struct {
 	address  string
 	client   *http.Client
 	document *apiDocument
+	// connect opens a connection for raw bytes, over TCP unless everywhere
+	// says otherwise.
+	connect func() net.Conn
 }
 
 func newTestGateway(t testing.TB, change ...func(*DataOptions)) *testGateway {
@@ -58,6 +61,7 @@ func newTestGateway(t testing.TB, change ...func(*DataOptions)) *testGateway {
 	}
 	g.address = ln.Addr().String()
 	g.start(ln)
+	g.connect = g.dialer("tcp", g.address)
 	return g
 }
 

@@ -19,10 +19,7 @@ import (
 // until the other side closes.
 func (g *testGateway) exchange(raw string) string {
 	g.t.Helper()
-	nc, err := net.Dial("tcp", g.address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	nc := g.connect()
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(20 * time.Second))
 	if _, err := io.WriteString(nc, raw); err != nil {
@@ -38,6 +35,10 @@ func (g *testGateway) exchange(raw string) string {
 func TestRequestsThatTwoServersCouldReadDifferentlyAreRefusedAndTheConnectionClosed(t *testing.T) {
 	g := newTestGateway(t)
 	g.mozart()
+	g.everywhere(t, requestsThatTwoServersCouldReadDifferentlyAreRefusedAndTheConnectionClosed)
+}
+
+func requestsThatTwoServersCouldReadDifferentlyAreRefusedAndTheConnectionClosed(t *testing.T, g *testGateway) {
 	const body = `{"inputs":[]}`
 	for _, c := range []struct{ name, raw, says string }{
 		{"Content-Length and Transfer-Encoding", "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -76,6 +77,10 @@ func TestRequestsThatTwoServersCouldReadDifferentlyAreRefusedAndTheConnectionClo
 func TestWhatIsProperHTTPIsAnswered(t *testing.T) {
 	g := newTestGateway(t)
 	g.mozart()
+	g.everywhere(t, whatIsProperHTTPIsAnswered)
+}
+
+func whatIsProperHTTPIsAnswered(t *testing.T, g *testGateway) {
 	chunked := "POST " + infer + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
 	for _, piece := range []string{rowsOf(1)[:7], rowsOf(1)[7:]} {
 		chunked += fmt.Sprintf("%x\r\n%s\r\n", len(piece), piece)
@@ -100,6 +105,10 @@ func TestWhatIsProperHTTPIsAnswered(t *testing.T) {
 func TestARefusedRequestKeepsTheConnectionInStep(t *testing.T) {
 	g := newTestGateway(t)
 	g.mozart()
+	g.everywhere(t, aRefusedRequestKeepsTheConnectionInStep)
+}
+
+func aRefusedRequestKeepsTheConnectionInStep(t *testing.T, g *testGateway) {
 	// The body of the first request is not looked at, and yet is not taken
 	// for the second.
 	long := strings.Repeat("GET /v2 HTTP/1.1\r\n", 2000)
@@ -115,6 +124,10 @@ func TestARefusedRequestKeepsTheConnectionInStep(t *testing.T) {
 func TestLimitsOfSizeAreAnswered(t *testing.T) {
 	g := newTestGateway(t)
 	g.mozart()
+	g.everywhere(t, limitsOfSizeAreAnswered)
+}
+
+func limitsOfSizeAreAnswered(t *testing.T, g *testGateway) {
 	many := strings.Repeat("X-A: b\r\n", maxHeaders)
 	chunks := "10000\r\n" + strings.Repeat("x", 0x10000) + "\r\n"
 	for _, c := range []struct{ name, raw, status, says string }{
@@ -139,10 +152,7 @@ func TestLimitsOfSizeAreAnswered(t *testing.T) {
 // It must come within a time that no other limit than that of the size meets.
 func (g *testGateway) answerOf(raw string) (status int, continued bool, body string) {
 	g.t.Helper()
-	nc, err := net.Dial("tcp", g.address)
-	if err != nil {
-		g.t.Fatal(err)
-	}
+	nc := g.connect()
 	defer nc.Close()
 	nc.SetDeadline(time.Now().Add(3 * time.Second))
 	if _, err := io.WriteString(nc, raw); err != nil {
@@ -207,6 +217,10 @@ func TestALengthOverTheLimitIsAnsweredWithoutABody(t *testing.T) {
 func TestABodyThatEndsEarlySaysWhere(t *testing.T) {
 	g := newTestGateway(t)
 	g.mozart()
+	g.everywhere(t, aBodyThatEndsEarlySaysWhere)
+}
+
+func aBodyThatEndsEarlySaysWhere(t *testing.T, g *testGateway) {
 	sized := func(length, sent int) string {
 		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%s", infer, length, strings.Repeat(" ", sent))
 	}
@@ -219,16 +233,13 @@ func TestABodyThatEndsEarlySaysWhere(t *testing.T) {
 		sized(100000, 50000):  "the body ends after 50000 bytes, or its chunks are malformed",
 		sized(100000, 0)[:40]: "malformed HTTP request",
 	} {
-		nc, err := net.Dial("tcp", g.address)
-		if err != nil {
-			t.Fatal(err)
-		}
+		nc := g.connect()
 		defer nc.Close()
 		nc.SetDeadline(time.Now().Add(3 * time.Second))
 		if _, err := io.WriteString(nc, raw); err != nil {
 			t.Fatal(err)
 		}
-		if err := nc.(*net.TCPConn).CloseWrite(); err != nil {
+		if err := nc.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
 		got, err := io.ReadAll(nc)
@@ -270,10 +281,15 @@ func TestABodyThatIsOnlyClaimedCostsNoMemory(t *testing.T) {
 func TestASlowClientIsAnswered408(t *testing.T) {
 	g := newTestGateway(t, func(o *DataOptions) { o.Timeouts.Read = 100 * time.Millisecond })
 	g.mozart()
+	g.everywhere(t, aSlowClientIsAnswered408)
+}
+
+func aSlowClientIsAnswered408(t *testing.T, g *testGateway) {
 	for name, raw := range map[string]string{
 		"head":           "POST " + infer + " HTTP/1.1\r\nHo",
 		"body":           "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{",
 		"long body":      "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + strings.Repeat(" ", 50000),
+		"chunk":          "POST " + infer + " HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
 		"absent body":    "GET /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n",
 		"second request": "GET /v2 HTTP/1.1\r\nHost: a\r\n\r\nGET /v2",
 	} {
