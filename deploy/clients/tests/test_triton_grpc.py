@@ -148,3 +148,29 @@ def test_errors_and_deadlines(client: triton.InferenceServerClient) -> None:
             client.infer("mozart", large, **late)
         assert refused.value.status() == "StatusCode.DEADLINE_EXCEEDED"
     client.infer("wine", wine(), timeout=900_000, client_timeout=10)
+
+
+def test_stream_of_predictions(
+    client: triton.InferenceServerClient, want: Mapping[str, Array]
+) -> None:
+    """Answers in the order asked; what fails is told and the stream goes on."""
+    answers: queue.Queue[tuple[triton.InferResult | None, InferenceServerException | None]] = (
+        queue.Queue()
+    )
+    client.start_stream(lambda result, error: answers.put((result, error)))
+    for i in range(40):
+        model = "nobody" if i == 20 else "wine"
+        version = "" if i == 20 else "1"
+        client.async_stream_infer(model, wine(), model_version=version, request_id=str(i))
+    for i in range(40):
+        result, error = answers.get(timeout=30)
+        if i == 20:
+            assert result is None
+            assert error is not None
+            assert "unknown model" in error.message()
+            continue
+        assert error is None
+        assert result is not None
+        assert result.get_response().id == str(i)
+        assert_same(result.as_numpy("label"), want["label"], "label")
+    client.stop_stream()
