@@ -12,7 +12,9 @@ import (
 	"golang.org/x/time/rate"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding/gzip"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/segue-serving/segue/configs"
@@ -171,4 +173,22 @@ func TestConnectionsOverGRPCAreBounded(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, "there is room again", func() bool { return live(third) == nil })
+}
+
+func TestACompressedMessageIsUnpackedToTheLimitOnly(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	client := g.rpc()
+	bomb := rowsMessage(1)
+	bomb.Parameters = map[string]*oippb.InferParameter{"p": {ParameterChoice: &oippb.InferParameter_StringParam{StringParam: strings.Repeat("a", 64<<20)}}}
+	_, err := client.ModelInfer(t.Context(), bomb, grpc.UseCompressor(gzip.Name))
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("got %v", err)
+	}
+	eventually(t, "it is counted", func() bool { return g.requestsWith("413") == 1 })
+	if n := g.metrics.unknown.total().bytesIn; n != 0 {
+		t.Errorf("%d bytes of it were taken", n)
+	}
+	got, err := client.ModelInfer(t.Context(), rowsMessage(1), grpc.UseCompressor(gzip.Name))
+	wantMessage(t, got, err, doubled(1))
 }
