@@ -69,8 +69,13 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
 
 .PHONY: bench
-bench: build parts ## Latency during swaps and time from consul kv put to the first answer
+bench: build parts ## Measure what needs no other servers; leave the machine alone meanwhile
 	@go run ./bench --out bench/results --overwrite $(BENCHFLAGS)
+
+.PHONY: bench-peers
+bench-peers: build ## Install other servers into the cache and measure beside them
+	@deploy/scripts/peer.sh $$(ls bench/peers) >/dev/null
+	@go run ./bench --peers --out bench/results --overwrite $(BENCHFLAGS)
 
 # On a machine with a CUDA device. The library for CUDA is fetched unless
 # ONNXRUNTIME_LIB names one; the result has the device's name.

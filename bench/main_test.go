@@ -69,7 +69,8 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 	measured := func(name string) *report.Result {
 		t.Helper()
 		var stdout, stderr bytes.Buffer
-		arguments := []string{"--scenario", "bench/testdata/" + name + ".yaml", "--binary", program, "--out", out, "--json"}
+		arguments := []string{"--scenario", "bench/testdata/" + name + ".yaml", "--binary", program, "--out", out, "--json",
+			"--peers-folder", "bench/testdata/peers", "--peers-python", "python3"}
 		if err := run(context.Background(), arguments, &stdout, &stderr); err != nil {
 			t.Fatalf("%v\n%s", err, &stderr)
 		}
@@ -106,13 +107,18 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 		}
 	}
 
-	m := measured("small-overhead").Throughput.Models[0]
+	overhead := measured("small-overhead")
+	m := overhead.Throughput.Models[0]
 	for _, c := range m.Contenders {
 		for _, r := range c.Rounds {
-			if len(c.Rounds) != 2 || r.PerSecond < 10 || r.Latency.P50 <= 0 {
+			if len(c.Rounds) != 2 || r.PerSecond < 1 || r.Latency.P50 <= 0 {
 				t.Errorf("%s: %+v", c.Name, c.Rounds)
 			}
 		}
+	}
+	versions := fmt.Sprint(overhead.Setup.Versions)
+	if len(m.Contenders) != 8 || len(m.Contenders[7].Rounds[0].Workers) != 2 || !strings.Contains(versions, "{peer echo http 1.2.3}") {
+		t.Errorf("workers %v, versions %s", m.Contenders[7].Rounds, versions)
 	}
 	if len(m.Ratios) != 1 || m.Ratios[0].PerSecond.Median <= 0 {
 		t.Errorf("ratios: %+v", m.Ratios)
@@ -160,7 +166,7 @@ func TestWrongUsageIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
 			t.Errorf("%v: got %v, want %q; printed %s", arguments, err, says, &stdout)
 		}
 	}
-	f("no built-in scenario \"speed\": want overhead, swaps", "--scenario", "speed")
+	f("no built-in scenario \"speed\": want cnn, peers-cnn, peers-more, peers-tiny, swaps, tiny", "--scenario", "speed")
 	f("--rounds is 0", "--rounds", "0")
 	f("--seconds is -1", "--seconds", "-1")
 	f(`unknown argument "swaps"`, "swaps")
@@ -170,7 +176,7 @@ func TestWrongUsageIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
 	f("make build", "--binary", "bench/none")
 }
 
-func TestOptionsShortenScenarios(t *testing.T) {
+func TestOptionsShortenAndChooseScenarios(t *testing.T) {
 	chosen, err := choose(options{rounds: 2, seconds: .25}, scenarios)
 	if err != nil || len(chosen) < 2 {
 		t.Fatalf("%v, %v", chosen, err)
@@ -179,6 +185,27 @@ func TestOptionsShortenScenarios(t *testing.T) {
 		if s.Rounds != 2 || s.Round.String() != "250ms" || s.Warmup > s.Round {
 			t.Errorf("%s: %d rounds of %s after %s", s.Name, s.Rounds, s.Round, s.Warmup)
 		}
+	}
+	names := func(o options) string {
+		t.Helper()
+		chosen, err := choose(o, scenarios)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, s := range chosen {
+			all = append(all, s.Name)
+		}
+		return strings.Join(all, " ")
+	}
+	if got := names(options{}); strings.Contains(got, "peers") || !strings.Contains(got, "tiny") {
+		t.Errorf("without other servers: %s", got)
+	}
+	if got := names(options{peers: true}); !strings.HasPrefix(got, "peers-cnn peers-more peers-tiny") || strings.Contains(got, "swaps") {
+		t.Errorf("with other servers: %s", got)
+	}
+	if got := names(options{scenarios: []string{"tiny", "bench/testdata/small-overhead.yaml"}}); got != "tiny small-overhead" {
+		t.Errorf("by name: %s", got)
 	}
 	var stdout, stderr bytes.Buffer
 	if err := run(context.Background(), []string{"--list"}, &stdout, &stderr); err != nil || !strings.Contains(stdout.String(), "swaps ") {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,12 +19,15 @@ import (
 
 // options are the command line.
 type options struct {
-	scenario  string
+	scenarios []string
 	rounds    int
 	seconds   float64
 	out       string
 	binary    string
 	models    string
+	peers     bool
+	folder    string
+	python    string
 	write     string
 	json      bool
 	overwrite bool
@@ -35,7 +39,8 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	flags := pflag.NewFlagSet("bench", pflag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.SortFlags = false
-	flags.StringVar(&o.scenario, "scenario", "", "name of a built-in scenario or path of a .yaml file (default all built-in ones)")
+	flags.StringSliceVar(&o.scenarios, "scenario", nil, "names of built-in scenarios or paths of .yaml files (default all built-in ones that need no other servers)")
+	flags.BoolVar(&o.peers, "peers", false, "without --scenario, those that need other servers instead; deploy/scripts/peer.sh installs them")
 	flags.IntVar(&o.rounds, "rounds", 0, "rounds instead of the scenario's; results worth quoting have 4 or more")
 	flags.Float64Var(&o.seconds, "seconds", 0, "seconds of one measurement of a round instead of the scenario's")
 	flags.StringVar(&o.out, "out", "", "folder for results, as <scenario>.json, .md and .svg (default none is written)")
@@ -45,6 +50,8 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	flags.StringVar(&o.binary, "binary", "bin/segue", "the gateway to measure, as make build leaves it")
 	flags.StringVar(&o.write, "write-models", "", "write the generated models into a folder that segue serve --config file:DIR serves, and exit")
 	flags.StringVar(&o.models, "models", "configs/examples/quickstart/models", "folder of the artifacts that are served")
+	flags.StringVar(&o.folder, "peers-folder", "bench/peers", "folder of the other servers")
+	flags.StringVar(&o.python, "peers-python", "", "Python that runs the other servers instead of each one's own")
 	flags.Usage = func() {
 		fmt.Fprintf(stderr, "Measures Segue on this machine; run it from the root of the repository.\n\n"+
 			"  go run ./bench --out bench/results\n  go run ./bench --scenario swaps --rounds 1 --seconds 2\n\n%s", flags.FlagUsages())
@@ -71,25 +78,20 @@ func choose(o options, builtin fs.FS) ([]*scenario.Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, files := builtin, names
-	switch {
-	case strings.HasSuffix(o.scenario, ".yaml"):
-		from, files = os.DirFS(filepath.Dir(o.scenario)), []string{filepath.Base(o.scenario)}
-	case o.scenario != "":
-		files = []string{"scenarios/" + o.scenario + ".yaml"}
-		if _, err := fs.Stat(builtin, files[0]); err != nil {
-			return nil, usageError{fmt.Errorf("no built-in scenario %q: want %s, or the path of a .yaml file", o.scenario, builtinNames(names))}
+	files := o.scenarios
+	if len(files) == 0 {
+		for _, name := range names {
+			files = append(files, strings.TrimSuffix(path.Base(name), ".yaml"))
 		}
 	}
 	var all []*scenario.Scenario
 	for _, file := range files {
-		text, err := fs.ReadFile(from, file)
+		s, err := read(builtin, file, names)
 		if err != nil {
 			return nil, usageError{err}
 		}
-		s, err := scenario.Parse(text)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("%s: %w", file, err)}
+		if len(o.scenarios) == 0 && !o.list && s.NeedsPeers() != o.peers {
+			continue
 		}
 		if o.rounds > 0 {
 			s.Rounds = o.rounds
@@ -101,6 +103,25 @@ func choose(o options, builtin fs.FS) ([]*scenario.Scenario, error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// read finds one scenario: a path of a .yaml file, or the name of a built-in one.
+func read(builtin fs.FS, named string, names []string) (*scenario.Scenario, error) {
+	from, file := builtin, "scenarios/"+named+".yaml"
+	if strings.HasSuffix(named, ".yaml") {
+		from, file = os.DirFS(filepath.Dir(named)), filepath.Base(named)
+	} else if !slices.Contains(names, file) {
+		return nil, fmt.Errorf("no built-in scenario %q: want %s, or the path of a .yaml file", named, builtinNames(names))
+	}
+	text, err := fs.ReadFile(from, file)
+	if err != nil {
+		return nil, err
+	}
+	s, err := scenario.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return s, nil
 }
 
 func builtinNames(files []string) string {

@@ -35,7 +35,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	}
 	if o.list {
 		for _, s := range chosen {
-			fmt.Fprintf(stdout, "%-12s %s\n", s.Name, s.Title)
+			fmt.Fprintf(stdout, "%-14s %s\n", s.Name, s.Title)
 		}
 		return nil
 	}
@@ -89,7 +89,13 @@ func measureOne(ctx context.Context, o options, s *scenario.Scenario, generate f
 		return nil, err
 	}
 	result, err := measure.Run(ctx, s, measure.Parts{
-		Gateway: o.binary, Models: o.models, Generate: generate, Progress: stderr,
+		Gateway: o.binary, Models: o.models, Generate: generate, Peers: o.folder, Progress: stderr,
+		Python: func(peer string) (string, error) {
+			if o.python != "" {
+				return o.python, nil
+			}
+			return server.PeerPython(o.folder, peer, os.Getenv)
+		},
 		Consul: func() (string, error) { return server.ConsulBinary(os.Getenv) },
 	})
 	if err != nil {

@@ -18,24 +18,28 @@ type ClosedOptions struct {
 
 // Closed keeps every connection busy with one request after another. Only
 // requests that began and ended within the window are measured, and a request
-// that fails is the last on its connection. A cancelled context ends it early with the context's error.
+// that fails is the last on its connection; one that is refused is not. A
+// cancelled context ends it early with the context's error.
 func Closed(ctx context.Context, t Target, o ClosedOptions) (*Outcome, error) {
 	if err := t.validate(); err != nil {
 		return nil, err
 	}
-	return Loop(ctx, o, func(w int) (step func(i int) error, closing func()) {
-		c := dial(&t)
+	return Loop(ctx, o, func(w int) (step func(i int) error, closing func(), err error) {
+		c, err := dial(&t)
+		if err != nil {
+			return nil, nil, err
+		}
 		return func(i int) error {
 			_, err := c.do((i + w) % len(t.Requests))
 			return err
-		}, c.close
+		}, c.close, nil
 	})
 }
 
 // Loop is a closed loop around any work: stream is called once for each of the
 // connections and returns what is done again and again, and what ends it. A
 // step that fails ends its stream.
-func Loop(ctx context.Context, o ClosedOptions, stream func(w int) (step func(i int) error, closing func())) (*Outcome, error) {
+func Loop(ctx context.Context, o ClosedOptions, stream func(w int) (step func(i int) error, closing func(), err error)) (*Outcome, error) {
 	if o.Connections < 1 {
 		return nil, errors.New("a closed loop needs a connection")
 	}
@@ -47,16 +51,23 @@ func Loop(ctx context.Context, o ClosedOptions, stream func(w int) (step func(i 
 	var wg sync.WaitGroup
 	for w := range tallies {
 		wg.Go(func() {
-			step, closing := stream(w)
+			step, closing, err := stream(w)
+			if err != nil {
+				tallies[w].fail(err)
+				return
+			}
 			defer closing()
 			for i, from := 0, time.Now(); from.Before(end) && ctx.Err() == nil; i++ {
 				err := step(i)
 				now := time.Now()
-				if err != nil {
+				within := !from.Before(begin) && !now.After(end)
+				switch kind := kindOf(err); {
+				case kind == Failed:
 					tallies[w].fail(err)
 					return
-				}
-				if !from.Before(begin) && !now.After(end) {
+				case within && kind == Refused:
+					tallies[w].refuse(now.Sub(from))
+				case within:
 					tallies[w].good(now.Sub(from))
 				}
 				from = now

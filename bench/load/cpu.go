@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
@@ -24,28 +25,74 @@ func OwnCPU() (time.Duration, error) {
 	return time.Duration(unix.TimevalToNsec(u.Utime) + unix.TimevalToNsec(u.Stime)), nil
 }
 
-// ProcessCPU meters a whole process: all its threads, and the children that it
-// has waited for.
+// ProcessCPU meters a whole server: the process, all its threads and all the
+// processes below it, those that have ended and were waited for included.
 func ProcessCPU(pid int) Meter {
-	path := fmt.Sprintf("/proc/%d/stat", pid)
 	return func() (time.Duration, error) {
-		stat, err := os.ReadFile(path)
+		stats, err := filepath.Glob("/proc/[0-9]*/stat")
 		if err != nil {
 			return 0, err
 		}
-		return parseProcessStat(stat)
+		all := map[int]processStat{}
+		for _, path := range stats {
+			text, err := os.ReadFile(path)
+			if err != nil {
+				continue // it has ended since
+			}
+			one, err := parseProcessStat(text)
+			if err != nil {
+				return 0, err
+			}
+			all[one.pid] = one
+		}
+		if _, ok := all[pid]; !ok {
+			return 0, fmt.Errorf("there is no process %d", pid)
+		}
+		var sum time.Duration
+		for at := range all {
+			if below(all, at, pid) {
+				sum += all[at].cpu
+			}
+		}
+		return sum, nil
 	}
 }
 
-// parseProcessStat reads utime, stime, cutime and cstime, fields 14 to 17. The
-// second field is the program's name in parentheses and may hold anything.
-func parseProcessStat(stat []byte) (time.Duration, error) {
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	const first, last = 14 - 3, 17 - 3
-	if len(fields) <= last {
-		return 0, errors.New("a process's stat has too few fields")
+// below reports whether a process is another or one of its descendants.
+func below(all map[int]processStat, pid, root int) bool {
+	for pid != root {
+		one, ok := all[pid]
+		if !ok || pid == one.parent {
+			return false
+		}
+		pid = one.parent
 	}
-	return sumTicks(fields[first : last+1])
+	return true
+}
+
+type processStat struct {
+	pid, parent int
+	cpu         time.Duration
+}
+
+// parseProcessStat reads the ids, and utime, stime, cutime and cstime, fields
+// 14 to 17. The second field is the program's name in parentheses and may hold
+// anything.
+func parseProcessStat(stat []byte) (s processStat, err error) {
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	const parent, first, last = 4 - 3, 14 - 3, 17 - 3
+	if len(fields) <= last {
+		return s, errors.New("a process's stat has too few fields")
+	}
+	id, _, _ := bytes.Cut(stat, []byte(" "))
+	if s.pid, err = strconv.Atoi(string(id)); err != nil {
+		return s, fmt.Errorf("a process's id: %w", err)
+	}
+	if s.parent, err = strconv.Atoi(string(fields[parent])); err != nil {
+		return s, fmt.Errorf("a process's parent: %w", err)
+	}
+	s.cpu, err = sumTicks(fields[first : last+1])
+	return s, err
 }
 
 // MachineCPU is the CPU time that was not idle, of all cores together, what

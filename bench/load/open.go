@@ -12,8 +12,10 @@ import (
 
 // OpenOptions say how an open loop runs.
 type OpenOptions struct {
-	// Rate is requests a second.
+	// Rate is requests a second. Stages, where there are any, follow one
+	// another instead of Duration at that rate, which is then the warm-up's.
 	Rate     float64
+	Stages   []Stage
 	Arrivals Arrivals
 	Seed     uint64
 	// Connections bounds how many requests are under way. One that is due
@@ -21,7 +23,9 @@ type OpenOptions struct {
 	Connections int
 	// Warmup is sent before, and not measured.
 	Warmup, Duration time.Duration
-	Meters           map[string]Meter
+	// Keep asks for the samples of the outcome.
+	Keep   bool
+	Meters map[string]Meter
 }
 
 // Open sends requests when they are due and returns when the last was
@@ -33,9 +37,17 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	if o.Connections < 1 {
 		return nil, errors.New("an open loop needs a connection")
 	}
-	schedule, err := Schedule(o.Arrivals, o.Rate, o.Warmup+o.Duration, o.Seed)
+	stages := o.Stages
+	if stages == nil {
+		stages = []Stage{{o.Rate, o.Duration}}
+	}
+	schedule, err := Schedule(o.Arrivals, o.Seed, append([]Stage{{o.Rate, o.Warmup}}, stages...)...)
 	if err != nil {
 		return nil, err
+	}
+	window := time.Duration(0)
+	for _, s := range stages {
+		window += s.For
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -48,24 +60,27 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	wg.Go(func() { pace(ctx, start, schedule, due, lateness) })
 	for w := range tallies {
 		wg.Go(func() {
-			c := dial(&t)
+			c, err := dial(&t)
+			if err != nil {
+				tallies[w].fail(err)
+				return
+			}
 			defer c.close()
 			for i := range due {
 				if ctx.Err() != nil {
 					return
 				}
 				at, err := c.do(i % len(t.Requests))
-				switch {
-				case err != nil:
-					tallies[w].fail(err)
-				case schedule[i] >= o.Warmup:
-					tallies[w].good(at.Sub(start.Add(schedule[i])))
+				s := Sample{Due: schedule[i] - o.Warmup, Latency: at.Sub(start.Add(schedule[i])), Kind: kindOf(err)}
+				tallies[w].sample(s, err)
+				if o.Keep && s.Due >= 0 {
+					tallies[w].samples = append(tallies[w].samples, s)
 				}
 			}
 		})
 	}
 	begin := start.Add(o.Warmup)
-	cpu, err := measure(ctx, o.Meters, begin, begin.Add(o.Duration))
+	cpu, err := measure(ctx, o.Meters, begin, begin.Add(window))
 	if err != nil {
 		stop()
 	}
@@ -76,9 +91,23 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := newOutcome(tallies, o.Duration)
+	out := newOutcome(tallies, window)
 	out.Lateness, out.CPU = lateness, cpu
 	return out, nil
+}
+
+// sample counts a request of an open loop: failures always, others when they
+// were due after the warm-up.
+func (t *tally) sample(s Sample, err error) {
+	switch {
+	case s.Kind == Failed:
+		t.fail(err)
+	case s.Due < 0:
+	case s.Kind == Refused:
+		t.refuse(s.Latency)
+	default:
+		t.good(s.Latency)
+	}
 }
 
 // pace hands out each request at its time and closes due after the last.

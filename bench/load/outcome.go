@@ -1,8 +1,11 @@
 package load
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -21,12 +24,45 @@ type Outcome struct {
 	Lateness *Histogram
 	// Window is how long was measured.
 	Window time.Duration
-	// Answered are the good answers of the window, Failed all bad ones;
-	// Failures are the first of them.
-	Answered, Failed int64
-	Failures         []string
+	// Answered are the good answers of the window, Refused those of the window
+	// that said no, Failed all bad ones; Failures are the first of them.
+	Answered, Refused, Failed int64
+	Failures                  []string
+	// Refusal is the latency of what was refused.
+	Refusal *Histogram
+	// Samples are the requests of an open loop one by one, as they were due,
+	// where they were asked for.
+	Samples []Sample
 	// CPU is what each meter moved by during the window.
 	CPU map[string]time.Duration
+}
+
+// Sample is one request of an open loop.
+type Sample struct {
+	// Due counts from the end of the warm-up.
+	Due, Latency time.Duration
+	Kind         Kind
+}
+
+// Kind says how a request ended.
+type Kind uint8
+
+// A request is answered well, refused, or it failed.
+const (
+	Good Kind = iota
+	Refused
+	Failed
+)
+
+// kindOf reads what a check said.
+func kindOf(err error) Kind {
+	switch {
+	case err == nil:
+		return Good
+	case errors.Is(err, ErrRefused):
+		return Refused
+	}
+	return Failed
 }
 
 // mostFailures is how many failures are kept word by word.
@@ -35,9 +71,12 @@ const mostFailures = 10
 // tally is what one goroutine has seen.
 type tally struct {
 	latency  *Histogram
+	refusal  *Histogram
 	answered int64
+	refused  int64
 	failed   int64
 	failures []string
+	samples  []Sample
 }
 
 func (t *tally) fail(err error) {
@@ -52,30 +91,42 @@ func (t *tally) good(latency time.Duration) {
 	t.latency.Record(latency)
 }
 
+func (t *tally) refuse(latency time.Duration) {
+	t.refused++
+	t.refusal.Record(latency)
+}
+
 func newTallies(n int) []tally {
 	all := make([]tally, n)
 	for i := range all {
-		all[i].latency = NewHistogram()
+		all[i].latency, all[i].refusal = NewHistogram(), NewHistogram()
 	}
 	return all
 }
 
 func newOutcome(tallies []tally, window time.Duration) *Outcome {
-	o := &Outcome{Latency: NewHistogram(), Lateness: NewHistogram(), Window: window}
+	o := &Outcome{Latency: NewHistogram(), Lateness: NewHistogram(), Refusal: NewHistogram(), Window: window}
 	for i := range tallies {
 		o.Latency.Merge(tallies[i].latency)
+		o.Refusal.Merge(tallies[i].refusal)
+		o.Refused += tallies[i].refused
+		o.Samples = append(o.Samples, tallies[i].samples...)
 		o.Answered += tallies[i].answered
 		o.Failed += tallies[i].failed
 		o.Failures = append(o.Failures, tallies[i].failures...)
 	}
 	o.Failures = o.Failures[:min(len(o.Failures), mostFailures)]
+	slices.SortFunc(o.Samples, func(a, b Sample) int { return cmp.Compare(a.Due, b.Due) })
 	return o
 }
 
 // Merge adds the outcome of another run to this one, as if both were one.
+// Samples are not merged: their times are of one run.
 func (o *Outcome) Merge(other *Outcome) {
 	o.Latency.Merge(other.Latency)
 	o.Lateness.Merge(other.Lateness)
+	o.Refusal.Merge(other.Refusal)
+	o.Refused += other.Refused
 	o.Window += other.Window
 	o.Answered += other.Answered
 	o.Failed += other.Failed

@@ -16,32 +16,36 @@ const (
 	Even    Arrivals = "even"
 )
 
-// Schedule returns when requests are due, from 0 up to total, at a mean rate a
-// second. The same seed gives the same schedule.
-func Schedule(arrivals Arrivals, rate float64, total time.Duration, seed uint64) ([]time.Duration, error) {
-	if rate <= 0 {
-		return nil, fmt.Errorf("a rate of %v requests a second", rate)
-	}
+// Stage is a mean rate of requests a second for a while.
+type Stage struct {
+	Rate float64
+	For  time.Duration
+}
+
+// Schedule returns when requests are due, from 0 on, in stages that follow one
+// another. The same seed gives the same schedule.
+func Schedule(arrivals Arrivals, seed uint64, stages ...Stage) ([]time.Duration, error) {
+	random := rand.New(rand.NewPCG(seed, 0))
 	var due []time.Duration
-	switch arrivals {
-	case Even:
-		for i := 0; ; i++ {
-			at := time.Duration(float64(i) / rate * float64(time.Second))
-			if at >= total {
-				return due, nil
-			}
-			due = append(due, at)
+	begin := time.Duration(0)
+	for _, s := range stages {
+		if s.Rate <= 0 {
+			return nil, fmt.Errorf("a rate of %v requests a second", s.Rate)
 		}
-	case Poisson:
-		random := rand.New(rand.NewPCG(seed, 0))
-		for at := 0.0; ; {
-			at += random.ExpFloat64() / rate
-			if d := time.Duration(at * float64(time.Second)); d < total {
-				due = append(due, d)
-				continue
+		at := func(seconds float64) time.Duration { return time.Duration(seconds * float64(time.Second)) }
+		switch arrivals {
+		case Even:
+			for i := 0; at(float64(i)/s.Rate) < s.For; i++ {
+				due = append(due, begin+at(float64(i)/s.Rate))
 			}
-			return due, nil
+		case Poisson:
+			for t := random.ExpFloat64() / s.Rate; at(t) < s.For; t += random.ExpFloat64() / s.Rate {
+				due = append(due, begin+at(t))
+			}
+		default:
+			return nil, fmt.Errorf("unknown arrivals %q", arrivals)
 		}
+		begin += s.For
 	}
-	return nil, fmt.Errorf("unknown arrivals %q", arrivals)
+	return due, nil
 }

@@ -9,7 +9,7 @@ import (
 
 func TestSchedulesHaveTheirRateAndOrder(t *testing.T) {
 	for _, arrivals := range []Arrivals{Poisson, Even} {
-		due, err := Schedule(arrivals, 1000, 20*time.Second, 7)
+		due, err := Schedule(arrivals, 7, Stage{1000, 20 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -20,7 +20,7 @@ func TestSchedulesHaveTheirRateAndOrder(t *testing.T) {
 		if n := float64(len(due)); math.Abs(n-20_000) > 5*math.Sqrt(20_000) {
 			t.Errorf("%s: %v requests, want about 20000", arrivals, n)
 		}
-		again, err := Schedule(arrivals, 1000, 20*time.Second, 7)
+		again, err := Schedule(arrivals, 7, Stage{1000, 20 * time.Second})
 		if err != nil || !slices.Equal(due, again) {
 			t.Errorf("%s: the same seed gives another schedule (%v)", arrivals, err)
 		}
@@ -29,7 +29,7 @@ func TestSchedulesHaveTheirRateAndOrder(t *testing.T) {
 
 func TestGapsAreExponentialOrEven(t *testing.T) {
 	spread := func(arrivals Arrivals) float64 {
-		due, err := Schedule(arrivals, 500, 40*time.Second, 3)
+		due, err := Schedule(arrivals, 3, Stage{500, 40 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -51,10 +51,24 @@ func TestGapsAreExponentialOrEven(t *testing.T) {
 }
 
 func TestSchedulesRefuseWhatTheyDoNotKnow(t *testing.T) {
-	if _, err := Schedule("weekly", 10, time.Second, 0); err == nil {
+	if _, err := Schedule("weekly", 0, Stage{10, time.Second}); err == nil {
 		t.Error("unknown arrivals are taken")
 	}
-	if _, err := Schedule(Even, 0, time.Second, 0); err == nil {
+	if _, err := Schedule(Even, 0, Stage{0, time.Second}); err == nil {
 		t.Error("a rate of 0 is taken")
+	}
+}
+
+func TestStagesFollowOneAnother(t *testing.T) {
+	due, err := Schedule(Even, 0, Stage{10, 200 * time.Millisecond}, Stage{1, 0}, Stage{100, 30 * time.Millisecond}, Stage{5, 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []int64
+	for _, d := range due {
+		got = append(got, d.Milliseconds())
+	}
+	if want := []int64{0, 100, 200, 210, 220, 230}; !slices.Equal(got, want) {
+		t.Errorf("due after %v ms, want %v", got, want)
 	}
 }

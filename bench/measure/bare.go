@@ -61,20 +61,19 @@ func (b *bare) close() {
 // prepareBare prepares loops around Run on one shared session, as the gateway
 // has it. Every output is compared with the first of its kind, which must agree
 // with the golden answer.
-func (c *contest) prepareBare(ctx context.Context, m scenario.Model, manifest *payload.Manifest, samples []payload.Sample, streams int) (contender, error) {
+func (c *contest) prepareBare(ctx context.Context, m scenario.Model, manifest *payload.Manifest, samples []payload.Sample) (func(context.Context, load.ClosedOptions) (*load.Outcome, error), error) {
 	session, err := c.session(ctx, m)
 	if err != nil {
-		return contender{}, err
+		return nil, err
 	}
 	want := make([][][]byte, len(samples))
 	for i := range samples {
 		if want[i], err = golden(ctx, session, manifest, i, &samples[i]); err != nil {
-			return contender{}, fmt.Errorf("golden request %q: %w", samples[i].Name, err)
+			return nil, fmt.Errorf("golden request %q: %w", samples[i].Name, err)
 		}
 	}
-	return contender{run: func(ctx context.Context, o load.ClosedOptions) (*load.Outcome, error) {
-		o.Connections = streams
-		return load.Loop(ctx, o, func(w int) (func(int) error, func()) {
+	return func(ctx context.Context, o load.ClosedOptions) (*load.Outcome, error) {
+		return load.Loop(ctx, o, func(w int) (func(int) error, func(), error) {
 			return func(i int) error {
 				i = (i + w) % len(samples)
 				result, err := session.Run(ctx, samples[i].Inputs, nil)
@@ -88,9 +87,9 @@ func (c *contest) prepareBare(ctx context.Context, m scenario.Model, manifest *p
 					}
 				}
 				return nil
-			}, func() {}
+			}, func() {}, nil
 		})
-	}}, nil
+	}, nil
 }
 
 // golden runs a golden request, compares the answer with the manifest's and

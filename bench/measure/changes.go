@@ -46,7 +46,11 @@ func (r *runner) changes(ctx context.Context, o *scenario.Changes) (err error) {
 	if _, err := f.consul.Put("models/"+o.Model, f.split(100)); err != nil {
 		return err
 	}
-	if f.gateway, err = r.gateway(ctx, f.consul.Source()); err != nil {
+	dir := filepath.Join(r.dir, "gateway")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if f.gateway, err = r.startGateway(ctx, server.GatewayOptions{Source: f.consul.Source(), Dir: dir}); err != nil {
 		return err
 	}
 	defer func() {
@@ -118,7 +122,6 @@ func (f *fleet) learn(ctx context.Context) error {
 	o := f.options
 	network, addr := f.gateway.Address(o.Transport)
 	f.target = load.Target{Network: network, Addr: addr, Timeout: answerTimeout}
-	root := "/v2/models/" + o.Model
 	for _, v := range o.Versions {
 		manifest, samples, err := f.artifact(o.Model, v)
 		if err != nil {
@@ -126,13 +129,17 @@ func (f *fleet) learn(ctx context.Context) error {
 		}
 		if f.checker == nil {
 			f.checker = payload.NewChecker(manifest.Tolerance)
-			f.target.Requests = payload.Requests(samples, root+"/infer", payload.Protocol(o.Protocol))
+			if f.target.Requests, err = payload.Requests(samples, payload.To{Model: o.Model}, payload.Protocol(o.Protocol)); err != nil {
+				return err
+			}
 		}
 		if err := f.gateway.AwaitVersion(ctx, o.Model, v); err != nil {
 			return err
 		}
 		pinned := f.target
-		pinned.Requests = payload.Requests(samples, root+"/versions/"+v+"/infer", payload.Protocol(o.Protocol))
+		if pinned.Requests, err = payload.Requests(samples, payload.To{Model: o.Model, Version: v}, payload.Protocol(o.Protocol)); err != nil {
+			return err
+		}
 		if err := learn(f.checker, manifest, v, pinned); err != nil {
 			return err
 		}

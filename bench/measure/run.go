@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/segue-serving/segue/bench/load"
@@ -27,6 +28,10 @@ type Parts struct {
 	// in it are taken from Generate, which returns another such folder.
 	Models   string
 	Generate func() (string, error)
+	// Peers is the folder of the other servers, Python finds the program that
+	// runs one.
+	Peers  string
+	Python func(peer string) (string, error)
 	// Progress takes a line for everything that was measured.
 	Progress io.Writer
 }
@@ -40,7 +45,7 @@ func Run(ctx context.Context, s *scenario.Scenario, p Parts) (*report.Result, er
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &runner{Parts: p, scenario: s, dir: dir, result: &report.Result{Scenario: s.Name, Title: s.Title, Failures: []string{}}}
+	r := &runner{Parts: p, scenario: s, dir: dir, result: &report.Result{Scenario: s.Name, Title: s.Title, Failures: []string{}, Aims: []report.Aim{}}}
 	if s.Changes != nil {
 		err = r.changes(ctx, s.Changes)
 	} else {
@@ -67,27 +72,33 @@ func (r *runner) say(format string, arguments ...any) {
 	fmt.Fprintf(r.Progress, r.scenario.Name+": "+format+"\n", arguments...)
 }
 
-// fail notes the requests that failed.
+// fail notes the requests that failed, and those that were refused where no load
+// was more than the server could take.
 func (r *runner) fail(where string, out *load.Outcome) {
+	if out.Refused > 0 {
+		r.result.Failures = append(r.result.Failures, fmt.Sprintf("%s: %d requests were refused beside %d good ones", where, out.Refused, out.Answered))
+	}
 	if out.Failed > 0 {
 		r.result.Failures = append(r.result.Failures,
 			fmt.Sprintf("%s: %d requests failed beside %d good ones, the first: %s", where, out.Failed, out.Answered, out.Failures[0]))
 	}
 }
 
+// version notes the version of a part, once.
 func (r *runner) version(part, version string) {
-	r.result.Setup.Versions = append(r.result.Setup.Versions, report.Version{Part: part, Version: version})
+	one := report.Version{Part: part, Version: version}
+	if !slices.Contains(r.result.Setup.Versions, one) {
+		r.result.Setup.Versions = append(r.result.Setup.Versions, one)
+	}
 }
 
-// gateway starts the gateway and notes what it is.
-func (r *runner) gateway(ctx context.Context, source string) (*server.Gateway, error) {
-	dir := filepath.Join(r.dir, "gateway")
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return nil, err
-	}
-	g, err := server.StartGateway(ctx, server.GatewayOptions{Binary: r.Gateway, Source: source, Dir: dir})
-	if err != nil {
-		return nil, err
+// startGateway starts the gateway and notes what it is. One with an environment
+// of its own is the same program, and may have no metrics to ask.
+func (r *runner) startGateway(ctx context.Context, o server.GatewayOptions) (*server.Gateway, error) {
+	o.Binary = r.Gateway
+	g, err := server.StartGateway(ctx, o)
+	if err != nil || len(o.Env) > 0 {
+		return g, err
 	}
 	segue, onnxruntime, err := g.Versions()
 	if err != nil {

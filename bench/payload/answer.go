@@ -7,6 +7,10 @@ import (
 	"math"
 	"strconv"
 
+	"google.golang.org/protobuf/proto"
+
+	"github.com/segue-serving/segue/bench/load"
+	"github.com/segue-serving/segue/gateway/oip/oippb"
 	"github.com/segue-serving/segue/runtime"
 )
 
@@ -57,6 +61,32 @@ func Decode(body []byte, header string) ([]Output, error) {
 	}
 	if len(data) > 0 {
 		return nil, fmt.Errorf("%d bytes behind the last output", len(data))
+	}
+	return outputs, nil
+}
+
+// DecodeAnswer reads the outputs of an answer of any protocol.
+func DecodeAnswer(a load.Answer) ([]Output, error) {
+	if !a.IsMessage() {
+		return Decode(a.Body(), string(a.Header(headerLength)))
+	}
+	var m oippb.ModelInferResponse
+	if err := proto.Unmarshal(a.Body(), &m); err != nil {
+		return nil, fmt.Errorf("an answer that is no message: %w", err)
+	}
+	if len(m.RawOutputContents) != len(m.Outputs) {
+		return nil, fmt.Errorf("%d raw contents of %d outputs", len(m.RawOutputContents), len(m.Outputs))
+	}
+	outputs := make([]Output, len(m.Outputs))
+	for i, o := range m.Outputs {
+		kind, ok := runtime.ParseDataType(o.Datatype)
+		if !ok {
+			return nil, fmt.Errorf("output %s: unknown data type %q", o.Name, o.Datatype)
+		}
+		var err error
+		if outputs[i], err = OutputOf(runtime.Tensor{Name: o.Name, Type: kind, Data: m.RawOutputContents[i]}); err != nil {
+			return nil, fmt.Errorf("output %s: %w", o.Name, err)
+		}
 	}
 	return outputs, nil
 }

@@ -17,6 +17,9 @@ const versionHeader = "Segue-Model-Version"
 type Checker struct {
 	tolerance Tolerance
 	known     map[string][]reference
+	// anonymous is the version that stands for all answers of a server which
+	// does not name one.
+	anonymous string
 }
 
 // reference is an answer that agreed with the golden one.
@@ -28,13 +31,29 @@ type reference struct {
 // NewChecker returns a checker that knows no version.
 func NewChecker(t Tolerance) *Checker { return &Checker{tolerance: t, known: map[string][]reference{}} }
 
+// NewAnonymousChecker returns a checker for a server that serves one version and
+// does not say which.
+func NewAnonymousChecker(t Tolerance, version string) *Checker {
+	c := NewChecker(t)
+	c.anonymous = version
+	return c
+}
+
+// version is the one that an answer names.
+func (c *Checker) version(a load.Answer) string {
+	if c.anonymous != "" {
+		return c.anonymous
+	}
+	return string(a.Header(versionHeader))
+}
+
 // Learn takes the answer of a version to its manifest's golden request i, after
 // comparing it with the golden answer.
 func (c *Checker) Learn(version string, m *Manifest, i int, a load.Answer) error {
 	if err := c.identify(version, a); err != nil {
 		return err
 	}
-	outputs, err := Decode(a.Body(), string(a.Header(headerLength)))
+	outputs, err := DecodeAnswer(a)
 	if err != nil {
 		return fmt.Errorf("version %s: %w", version, err)
 	}
@@ -52,7 +71,7 @@ func (c *Checker) identify(version string, a load.Answer) error {
 	if a.Code() != 200 {
 		return fmt.Errorf("version %s: status %d: %.200s", version, a.Code(), a.Body())
 	}
-	if got := string(a.Header(versionHeader)); got != version {
+	if got := c.version(a); got != version {
 		return fmt.Errorf("version %q answered for version %s", got, version)
 	}
 	return nil
@@ -70,24 +89,30 @@ func (c *Checker) TellsApart(a, b string) error {
 }
 
 // Check compares the answer to sample i with that of the version which it
-// names.
+// names. The error wraps load.ErrRefused where the server says that it has too
+// much to do.
 func (c *Checker) Check(i int, a load.Answer) error {
-	if a.Code() != 200 {
-		return fmt.Errorf("status %d: %.200s", a.Code(), a.Body())
+	switch code := a.Code(); code {
+	case 200:
+	case 429, 503:
+		return fmt.Errorf("%w: status %d: %.200s", load.ErrRefused, code, a.Body())
+	default:
+		return fmt.Errorf("status %d: %.200s", code, a.Body())
 	}
-	known, ok := c.known[string(a.Header(versionHeader))]
+	version := c.version(a)
+	known, ok := c.known[version]
 	if !ok {
-		return fmt.Errorf("an answer of version %q, which is not served", a.Header(versionHeader))
+		return fmt.Errorf("an answer of version %q, which is not served", version)
 	}
 	if bytes.Equal(a.Body(), known[i].body) {
 		return nil
 	}
-	outputs, err := Decode(a.Body(), string(a.Header(headerLength)))
+	outputs, err := DecodeAnswer(a)
 	if err == nil {
 		err = c.tolerance.Compare(outputs, known[i].outputs)
 	}
 	if err != nil {
-		return fmt.Errorf("version %s: %w", a.Header(versionHeader), err)
+		return fmt.Errorf("version %s: %w", version, err)
 	}
 	return nil
 }

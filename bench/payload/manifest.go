@@ -48,19 +48,17 @@ func Read(dir string) (*Manifest, error) {
 	return &m, nil
 }
 
-// Sample is one golden request in every form.
+// Sample is one golden request.
 type Sample struct {
 	Name string
 	// Inputs are tensors in the signature's order, fit for a runtime.Session.
 	// Their memory is never given back.
 	Inputs []runtime.Tensor
-	// JSON is the request's body; Binary is the same with the tensors' data
-	// behind the first HeaderLength bytes of JSON.
-	JSON, Binary []byte
-	HeaderLength int
+	// JSON is the request's body with the numbers as the manifest has them.
+	JSON []byte
 }
 
-// Samples encodes every golden request.
+// Samples reads every golden request.
 func (m *Manifest) Samples() ([]Sample, error) {
 	pool := runtime.NewPool()
 	samples := make([]Sample, len(m.Goldens))
@@ -77,9 +75,6 @@ func (m *Manifest) Samples() ([]Sample, error) {
 			return nil, fmt.Errorf("golden request %q: %w", golden.Name, err)
 		}
 		s.Inputs = decoded.Inputs
-		if s.Binary, s.HeaderLength, err = appendBinary(decoded.Inputs); err != nil {
-			return nil, fmt.Errorf("golden request %q: %w", golden.Name, err)
-		}
 	}
 	return samples, nil
 }

@@ -6,14 +6,18 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/segue-serving/segue/bench/load"
+	"github.com/segue-serving/segue/gateway/oip/oippb"
+	"github.com/segue-serving/segue/runtime"
 )
 
 const manifestText = `{
@@ -54,23 +58,58 @@ func TestSamplesCarryTheGoldenRequestInEveryForm(t *testing.T) {
 	if want := `{"inputs":[{"name":"n","datatype":"INT64","shape":[1],"data":[-7]},{"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,-2]}]}`; string(s.JSON) != want {
 		t.Errorf("JSON is %s, want %s", s.JSON, want)
 	}
-	want := `{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}},` +
-		`{"name":"n","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}}],"parameters":{"binary_data_output":true}}`
 	data := binary.LittleEndian.AppendUint32(nil, math.Float32bits(1.5))
 	data = binary.LittleEndian.AppendUint32(data, math.Float32bits(-2))
 	data = binary.LittleEndian.AppendUint64(data, math.MaxUint64-6)
-	if got := string(s.Binary[:s.HeaderLength]); got != want || string(s.Binary[s.HeaderLength:]) != string(data) {
-		t.Errorf("binary is %s and %v, want %s and %v", got, s.Binary[s.HeaderLength:], want, data)
-	}
 	if len(s.Inputs) != 2 || s.Inputs[0].Name != "x" || string(s.Inputs[0].Data)+string(s.Inputs[1].Data) != string(data) {
 		t.Errorf("tensors are %+v", s.Inputs)
 	}
-	requests := Requests(samples, "/p", Binary)
-	if r := requests[0]; r.Path != "/p" || string(r.Body) != string(s.Binary) || r.Header[headerLength] != strconv.Itoa(s.HeaderLength) {
+	encode := func(to To, p Protocol) load.Request {
+		t.Helper()
+		requests, err := Requests(samples, to, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return requests[0]
+	}
+	if r := encode(To{Model: "m"}, JSON); r.Path != "/v2/models/m/infer" || string(r.Body) != string(s.JSON) || r.Header[headerLength] != "" {
 		t.Errorf("request is %+v", r)
 	}
-	if r := Requests(samples, "/p", JSON)[0]; string(r.Body) != string(s.JSON) || r.Header[headerLength] != "" {
-		t.Errorf("request is %+v", r)
+	want := `{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}},` +
+		`{"name":"n","shape":[1],"datatype":"INT64","parameters":{"binary_data_size":8}}],"parameters":{"binary_data_output":true}}`
+	if r := encode(To{"m", "3"}, Binary); r.Path != "/v2/models/m/versions/3/infer" || string(r.Body) != want+string(data) || r.Header[headerLength] != strconv.Itoa(len(want)) {
+		t.Errorf("request is %+v, want %s and %v", r, want, data)
+	}
+	r := encode(To{"m", "3"}, GRPC)
+	var message oippb.ModelInferRequest
+	if err := proto.Unmarshal(r.Body, &message); err != nil || r.Path != "/inference.GRPCInferenceService/ModelInfer" ||
+		message.ModelName != "m" || message.ModelVersion != "3" || len(message.Inputs) != 2 || message.Inputs[1].Datatype != "INT64" ||
+		string(slices.Concat(message.RawInputContents...)) != string(data) {
+		t.Errorf("message to %s is %v: %v", r.Path, &message, err)
+	}
+	if _, err := Requests(samples, To{Model: "m"}, JSON17); err == nil || !strings.Contains(err.Error(), "INT64 is not written with 17 digits") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := Requests(samples, To{Model: "m"}, "xml"); err == nil || !strings.Contains(err.Error(), `unknown protocol "xml"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestNumbersAreWrittenAsPythonWritesThem: json.dumps([float(numpy.float32(x))
+// for x in (0.1, 1/3, 2, 1e-5)]) writes these very numbers.
+func TestNumbersAreWrittenAsPythonWritesThem(t *testing.T) {
+	var data []byte
+	for _, v := range []float32{.1, 1. / 3, 2, 1e-5} {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(v))
+	}
+	samples := []Sample{{Inputs: []runtime.Tensor{{Name: "x", Type: runtime.FP32, Shape: []int64{1, 4}, Data: data}}}}
+	requests, err := Requests(samples, To{Model: "m"}, JSON17)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"inputs":[{"name":"x","shape":[1,4],"datatype":"FP32","data":[0.10000000149011612,0.3333333432674408,2.0,9.999999747378752e-06]}]}`
+	if got := string(requests[0].Body); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 
@@ -79,7 +118,10 @@ func TestManifestsThatCannotBeSentAreRefused(t *testing.T) {
 		t.Helper()
 		m, err := readManifest(t, text)
 		if err == nil {
-			_, err = m.Samples()
+			var samples []Sample
+			if samples, err = m.Samples(); err == nil {
+				_, err = Requests(samples, To{Model: "m"}, Binary)
+			}
 		}
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("got %v, want an error that says %q", err, says)
@@ -241,7 +283,24 @@ func TestAnAnswerMustBeThatOfTheVersionWhichItNames(t *testing.T) {
 	f(200, "1", "0.75", "version 1: output y[0] is 0.75")
 	f(200, "2", "0.25", "version 2: output y[0] is 0.25")
 	f(200, "3", "0.25", `version "3", which is not served`)
-	f(503, "1", "0.2501", "status 503")
+	f(500, "1", "0.2501", "status 500")
+	f(503, "1", "0.2501", "refused: status 503")
+	anonymous := NewAnonymousChecker(m.Tolerance, "1")
+	answerFrom(t, 200, "", answer("0.25"), func(a load.Answer) {
+		if err := anonymous.Learn("1", m, 0, a); err != nil {
+			t.Error(err)
+		}
+	})
+	answerFrom(t, 200, "", answer("0.2501"), func(a load.Answer) {
+		if err := anonymous.Check(0, a); err != nil {
+			t.Error(err)
+		}
+	})
+	answerFrom(t, 200, "", answer("0.75"), func(a load.Answer) {
+		if anonymous.Check(0, a) == nil {
+			t.Error("a server that names no version may answer anything")
+		}
+	})
 	answerFrom(t, 200, "", "recorded", func(a load.Answer) {
 		if Echo([][]byte{[]byte("recorded")})(0, a) != nil || Echo([][]byte{[]byte("other")})(0, a) == nil {
 			t.Error("an echo is not compared with what was recorded")

@@ -37,6 +37,7 @@ func Markdown(r *Result) string {
 	} else {
 		throughputPage(p, r)
 	}
+	aimsPart(p, r)
 	failuresPart(p, r)
 	setupPart(p, r)
 	return p.String()

@@ -4,14 +4,15 @@ import "fmt"
 
 func throughputPage(p *page, r *Result) {
 	t := r.Throughput
-	p.say("Golden requests of the example models in a closed loop: %d connections, each with one request under way. `gateway` is the program as it",
+	p.say("Golden requests in a closed loop: %d connections where nothing else is said, each with one request under way. `gateway` is the program",
 		t.Connections)
-	p.say("is built, with all features on. `echo` is a fasthttp server in a process of its own that reads the same requests and answers the bytes")
-	p.say("that the gateway answered: the least that an HTTP server of this kind can do. `bare` is ONNX Runtime in a loop in the client's process,")
-	p.say("with one thread a run, on one session shared by its streams: the least that running the model can cost.")
-	p.say("A latency of the servers holds the wait behind the other connections, of `bare` it is the run alone: they are not divided.")
-	p.say("CPU is that of the whole server process, user and system; for `bare`, of the loop. A saturated machine is shared: where the client")
-	p.say("takes one of two cores, an answer a second more or less is the client's too.\n")
+	p.say("as it is built, with all features on. `echo` is a fasthttp server in a process of its own that reads the same requests and answers the")
+	p.say("bytes that the gateway answered: the least that an HTTP server of this kind can do. `runtime` is ONNX Runtime in a loop in the client's")
+	p.say("process, with one thread a run, on one session shared by its streams: the least that running the model can cost. `peer` is another server")
+	p.say("on the same model with the same version of ONNX Runtime, its answers checked as the gateway's are.")
+	p.say("A latency of the servers holds the wait behind the other connections, of `runtime` it is the run alone: they are not divided.")
+	p.say("CPU is that of the whole server, user and system, all its processes together; for `runtime`, of the loop. A saturated machine is shared:")
+	p.say("where the client takes one of two cores, an answer a second more or less is the client's too.\n")
 	for i := range t.Models {
 		modelPart(p, &t.Models[i])
 	}
@@ -19,21 +20,25 @@ func throughputPage(p *page, r *Result) {
 
 func modelPart(p *page, m *ModelFigures) {
 	p.say("## %s version %s\n", m.Model, m.Version)
-	p.say("Requests of %d bytes as JSON, %d bytes as binary.\n", m.JSONBytes, m.BinaryBytes)
-	rows := [][]string{{"", "answers a second", "p50, ms", "p99, ms", "server CPU per answer, µs", "server, cores", "client, cores", "failed"}}
+	rows := [][]string{{"", "kind", "connections", "bytes a request", "answers a second", "p50, ms", "p99, ms", "server CPU per answer, µs", "server, cores", "client, cores", "failed"}}
 	for _, c := range m.Contenders {
 		of := func(f func(*ThroughputRound) float64) string { return spread(over(c.Rounds, f)) }
 		var failed int64
 		for _, r := range c.Rounds {
 			failed += r.Failed
 		}
-		rows = append(rows, []string{c.Name,
+		bytes := "–"
+		if c.RequestBytes > 0 {
+			bytes = fmt.Sprint(c.RequestBytes)
+		}
+		rows = append(rows, []string{c.Name, c.Kind, fmt.Sprint(c.Connections), bytes,
 			of(func(r *ThroughputRound) float64 { return r.PerSecond }),
 			of(func(r *ThroughputRound) float64 { return r.Latency.P50 }), of(func(r *ThroughputRound) float64 { return r.Latency.P99 }),
 			of(func(r *ThroughputRound) float64 { return r.CPU }), of(func(r *ThroughputRound) float64 { return r.Cores.Server }),
 			of(func(r *ThroughputRound) float64 { return r.Cores.Client }), fmt.Sprint(failed)})
 	}
 	p.table(rows...)
+	unbalancedPart(p, m)
 	if len(m.Ratios) == 0 {
 		return
 	}
@@ -42,6 +47,16 @@ func modelPart(p *page, m *ModelFigures) {
 		rows = append(rows, []string{r.Of + " / " + r.To, spread(r.PerSecond), orDash(r.P50), orDash(r.P99), spread(r.CPU)})
 	}
 	p.table(rows...)
+}
+
+// unbalancedPart writes the rounds that do not count.
+func unbalancedPart(p *page, m *ModelFigures) {
+	for _, c := range m.Contenders {
+		if len(c.Unbalanced) > 0 {
+			p.say("Not counted above: %d rounds of %s in which one process answered more than its share (%s answers a second); they were measured again.\n",
+				len(c.Unbalanced), c.Name, spread(over(c.Unbalanced, func(r *ThroughputRound) float64 { return r.PerSecond })))
+		}
+	}
 }
 
 func orDash(s *Spread) string {

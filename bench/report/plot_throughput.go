@@ -16,7 +16,7 @@ func plotThroughput(r *Result) string {
 	for i := range t.Models {
 		m := &t.Models[i]
 		top := c.height
-		c.text(point{margin, top + 14}, atStart, 14, black, fmt.Sprintf("%s version %s, %d connections", m.Model, m.Version, t.Connections))
+		c.text(point{margin, top + 14}, atStart, 14, black, fmt.Sprintf("%s version %s", m.Model, m.Version))
 		c.text(point{190, top + 36}, atStart, textSize, grey, "answers a second")
 		c.text(point{570, top + 36}, atStart, textSize, grey, "µs of server CPU per answer")
 		bars(c, m, top+46, 190, 450, true, func(r *ThroughputRound) float64 { return r.PerSecond })
@@ -58,6 +58,8 @@ func kindColour(kind string) string {
 		return "#56B4E9"
 	case kindRuntime:
 		return "#E69F00"
+	case "peer":
+		return vermillion
 	}
 	return grey
 }

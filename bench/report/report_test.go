@@ -61,9 +61,15 @@ func changesResult() *Result {
 }
 
 func throughputResult() *Result {
-	m := ModelFigures{Model: "wine", Version: "2", JSONBytes: 136, BinaryBytes: 195}
-	for i, kind := range []string{"gateway", "echo", "runtime", "other"} {
-		c := Contender{Name: kind + "-json", Kind: kind}
+	m := ModelFigures{Model: "wine", Version: "2"}
+	for i, kind := range []string{"gateway", "echo", "runtime", "peer"} {
+		c := Contender{Name: kind + "-json", Kind: kind, Connections: 8, RequestBytes: 136}
+		switch kind {
+		case "runtime":
+			c.Connections, c.RequestBytes = 2, 0
+		case "peer":
+			c.Unbalanced = []ThroughputRound{{PerSecond: 1000}}
+		}
 		for round := range 4 {
 			c.Rounds = append(c.Rounds, ThroughputRound{
 				PerSecond: float64(50000*(i+1) + 1000*round), Latency: latency(1000, .1/float64(i+1)), CPU: 20 / float64(i+1),
@@ -73,7 +79,11 @@ func throughputResult() *Result {
 		m.Contenders = append(m.Contenders, c)
 	}
 	m.Ratios = []Ratio{NewRatio(&m.Contenders[0], &m.Contenders[1]), NewRatio(&m.Contenders[0], &m.Contenders[2])}
-	return &Result{Scenario: "overhead", Title: "Cost", Setup: setup(), Throughput: &Throughput{Connections: 8, Models: []ModelFigures{m}}}
+	aims := []Aim{
+		{What: "wine: gateway-json / echo-json, answers a second", Unit: "×", AtLeast: .5, Reached: m.Ratios[0].PerSecond},
+		{What: "wine: gateway-json / echo-json, p50", Unit: "×", AtMost: 1.5, Reached: *m.Ratios[0].P50},
+	}
+	return &Result{Scenario: "overhead", Title: "Cost", Setup: setup(), Aims: aims, Throughput: &Throughput{Connections: 8, Models: []ModelFigures{m}}}
 }
 
 func TestPagesAndPlotsAreGolden(t *testing.T) {
@@ -186,10 +196,43 @@ func TestRatiosAreTakenWithinARound(t *testing.T) {
 	if got.PerSecond != (Spread{.5, .5, .8}) || *got.P50 != (Spread{2, 1, 2}) || *got.P99 != (Spread{2, 1, 2}) || got.CPU != (Spread{2, 1, 2}) {
 		t.Errorf("got %+v", got)
 	}
-	b.Kind = kindRuntime
+	b.Connections = 2
 	if got := NewRatio(a, b); got.P50 != nil || got.P99 != nil || got.PerSecond.Median != .5 {
 		t.Errorf("a queue is compared with a run: %+v", got)
 	}
+}
+
+func TestWorkersAreBalancedWhereEachHasItsShare(t *testing.T) {
+	f := func(want bool, n int, answers ...int64) {
+		t.Helper()
+		r := ThroughputRound{Workers: map[string]int64{}}
+		for i, a := range answers {
+			r.Workers[string(rune('a'+i))] = a
+		}
+		if got := r.Balanced(n); got != want {
+			t.Errorf("%v of %d workers: balanced %v, want %v", answers, n, got, want)
+		}
+	}
+	f(true, 2, 100, 100)
+	f(true, 2, 130, 100)
+	f(false, 2, 200, 100)
+	f(false, 2, 300)
+	f(false, 2)
+	f(true, 4, 100, 90, 110, 100)
+}
+
+func TestAnAimIsMetByTheMedian(t *testing.T) {
+	f := func(want bool, a Aim) {
+		t.Helper()
+		if a.Met() != want {
+			t.Errorf("%+v: met %v, want %v", a, !want, want)
+		}
+	}
+	f(true, Aim{AtLeast: 2, Reached: Spread{2, 1, 3}})
+	f(false, Aim{AtLeast: 2, Reached: Spread{1.99, 1, 3}})
+	f(true, Aim{AtMost: 2, Reached: Spread{2, 1, 3}})
+	f(false, Aim{AtMost: 2, Reached: Spread{2.01, 1, 3}})
+	f(false, Aim{AtMost: 2})
 }
 
 func TestCoresAreSharesOfTheWindow(t *testing.T) {

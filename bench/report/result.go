@@ -7,14 +7,15 @@ import (
 	"github.com/segue-serving/segue/bench/load"
 )
 
-// Result is everything that one scenario measured. Exactly one of Changes and
-// Throughput is set.
+// Result is everything that one scenario measured. Exactly one of its kinds is
+// set.
 type Result struct {
 	Scenario string `json:"scenario"`
 	Title    string `json:"title"`
 	Setup    Setup  `json:"setup"`
 	// Failures is every promise that was broken, empty where none was.
 	Failures   []string    `json:"failures"`
+	Aims       []Aim       `json:"aims"`
 	Changes    *Changes    `json:"changes,omitempty"`
 	Throughput *Throughput `json:"throughput,omitempty"`
 }

@@ -8,29 +8,49 @@ type Throughput struct {
 
 // ModelFigures are the figures of one model.
 type ModelFigures struct {
-	Model       string      `json:"model"`
-	Version     string      `json:"version"`
-	JSONBytes   int         `json:"json_request_bytes"`
-	BinaryBytes int         `json:"binary_request_bytes"`
-	Contenders  []Contender `json:"contenders"`
-	Ratios      []Ratio     `json:"ratios"`
+	Model      string      `json:"model"`
+	Version    string      `json:"version"`
+	Contenders []Contender `json:"contenders"`
+	Ratios     []Ratio     `json:"ratios"`
 }
 
-// Contender is one way of answering over all rounds.
+// Contender is one way of answering over all rounds. Unbalanced are the rounds
+// that do not count, because one process of a peer had more than its share of
+// the connections.
 type Contender struct {
-	Name   string            `json:"name"`
-	Kind   string            `json:"kind"`
-	Rounds []ThroughputRound `json:"rounds"`
+	Name         string            `json:"name"`
+	Kind         string            `json:"kind"`
+	Connections  int               `json:"connections"`
+	RequestBytes int               `json:"request_bytes"`
+	Rounds       []ThroughputRound `json:"rounds"`
+	Unbalanced   []ThroughputRound `json:"unbalanced_rounds,omitempty"`
 }
 
 // ThroughputRound is one contender in one round. CPU is microseconds of the
-// whole server process for each request.
+// whole server, with all its processes, for each request. Workers are the
+// answers of each process of a peer that names them.
 type ThroughputRound struct {
 	PerSecond float64 `json:"answered_per_second"`
 	Latency   Latency `json:"latency"`
 	CPU       float64 `json:"server_cpu_us_per_request"`
 	Failed    int64   `json:"failed"`
 	Cores     Cores   `json:"cores"`
+
+	Workers map[string]int64 `json:"workers,omitempty"`
+}
+
+// mostShare is the largest part of the answers, of what would be its share, that
+// one process of a peer may give where they are to share the connections.
+const mostShare = 1.3
+
+// Balanced reports whether all of n processes had about their share. One that
+// had no connection is not among the workers.
+func (r *ThroughputRound) Balanced(n int) bool {
+	var sum, most int64
+	for _, answers := range r.Workers {
+		sum, most = sum+answers, max(most, answers)
+	}
+	return len(r.Workers) == n && float64(most)*float64(n) <= mostShare*float64(sum)
 }
 
 // Ratio is one contender's figures divided by another's, round by round.
@@ -38,8 +58,8 @@ type Ratio struct {
 	Of        string `json:"of"`
 	To        string `json:"to"`
 	PerSecond Spread `json:"answered_per_second"`
-	// P50 and P99 are nil where one of the two has as many requests under way
-	// as there are connections, and the other only as many as it runs.
+	// P50 and P99 are nil where one of the two has more requests under way
+	// than the other: a runtime has as many as it runs.
 	P50 *Spread `json:"p50,omitempty"`
 	P99 *Spread `json:"p99,omitempty"`
 	CPU Spread  `json:"server_cpu_per_request"`
@@ -64,7 +84,7 @@ func NewRatio(of, to *Contender) Ratio {
 		PerSecond: divide(func(r *ThroughputRound) float64 { return r.PerSecond }),
 		CPU:       divide(func(r *ThroughputRound) float64 { return r.CPU }),
 	}
-	if (of.Kind == kindRuntime) == (to.Kind == kindRuntime) {
+	if of.Connections == to.Connections {
 		p50 := divide(func(r *ThroughputRound) float64 { return r.Latency.P50 })
 		p99 := divide(func(r *ThroughputRound) float64 { return r.Latency.P99 })
 		ratio.P50, ratio.P99 = &p50, &p99

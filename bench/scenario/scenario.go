@@ -8,9 +8,12 @@
 //	s, err := scenario.Parse(text)
 package scenario
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Scenario is one measurement. Exactly one of Changes and Throughput is set.
+// Scenario is one measurement. Exactly one of its kinds is set.
 type Scenario struct {
 	Name  string `yaml:"name"`
 	Title string `yaml:"title"`
@@ -22,6 +25,11 @@ type Scenario struct {
 
 	Changes    *Changes    `yaml:"changes"`
 	Throughput *Throughput `yaml:"throughput"`
+}
+
+// NeedsPeers reports whether other servers must be installed for it.
+func (s *Scenario) NeedsPeers() bool {
+	return s.Throughput != nil && slices.ContainsFunc(s.Throughput.Contenders, func(c Contender) bool { return c.Kind == KindPeer })
 }
 
 // Changes is latency under open-loop load while the configuration changes.
@@ -58,45 +66,6 @@ type Phase struct {
 	// AimP99 is what the 99th percentile of the time from a write to the
 	// first answer under it should stay below; 0 for no aim.
 	AimP99 Duration `yaml:"aim_p99"`
-}
-
-// Throughput is contenders that answer the same requests as fast as they can.
-type Throughput struct {
-	Models []Model `yaml:"models"`
-	// Connections is how many requests are always under way.
-	Connections int         `yaml:"connections"`
-	Contenders  []Contender `yaml:"contenders"`
-	Ratios      []Ratio     `yaml:"ratios"`
-}
-
-// Model is a version of an example model, whose golden requests are sent.
-type Model struct {
-	Model   string `yaml:"model"`
-	Version string `yaml:"version"`
-}
-
-// Kinds of contenders.
-const (
-	KindGateway = "gateway" // the gateway itself
-	KindEcho    = "echo"    // an HTTP server that answers the gateway's recorded bytes
-	KindRuntime = "runtime" // ONNX Runtime in a loop in this process
-)
-
-// Contender is one way of answering.
-type Contender struct {
-	Name string `yaml:"name"`
-	Kind string `yaml:"kind"`
-	// Protocol and Transport are those of a gateway or an echo, Streams the
-	// number of loops of a runtime.
-	Protocol  string `yaml:"protocol"`
-	Transport string `yaml:"transport"`
-	Streams   int    `yaml:"streams"`
-}
-
-// Ratio compares one contender with another, round by round.
-type Ratio struct {
-	Of string `yaml:"of"`
-	To string `yaml:"to"`
 }
 
 // Duration is written as Go writes it: 500ms, 10s.

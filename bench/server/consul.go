@@ -26,20 +26,23 @@ type Consul struct {
 func ConsulBinary(getenv func(string) string) (string, error) {
 	path := getenv("CONSUL_BINARY")
 	if path == "" {
-		cache := getenv("SEGUE_CACHE")
-		switch {
-		case cache != "":
-		case getenv("XDG_CACHE_HOME") != "":
-			cache = filepath.Join(getenv("XDG_CACHE_HOME"), "segue")
-		default:
-			cache = filepath.Join(getenv("HOME"), ".cache", "segue")
-		}
-		path = filepath.Join(cache, "bin", "consul-1.22.0")
+		path = filepath.Join(cacheFolder(getenv), "bin", "consul-1.22.0")
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", fmt.Errorf("the Consul agent, which make consul builds and CONSUL_BINARY may name: %w", err)
 	}
 	return path, nil
+}
+
+// cacheFolder is where the Makefile and the scripts leave what they install.
+func cacheFolder(getenv func(string) string) string {
+	if cache := getenv("SEGUE_CACHE"); cache != "" {
+		return cache
+	}
+	if cache := getenv("XDG_CACHE_HOME"); cache != "" {
+		return filepath.Join(cache, "segue")
+	}
+	return filepath.Join(getenv("HOME"), ".cache", "segue")
 }
 
 // ConsulVersion asks a binary for its version.

@@ -18,13 +18,15 @@ type GatewayOptions struct {
 	Binary, Source string
 	// Dir is an empty folder of its own, for its state and its Unix socket.
 	Dir string
+	// Env is set beside this program's own environment.
+	Env map[string]string
 }
 
 // Gateway is a running gateway with all its listeners on.
 type Gateway struct {
 	*Process
-	// Addr and Socket are where the data API listens.
-	Addr, Socket string
+	// Addr, GRPC and Socket are where the data API listens.
+	Addr, GRPC, Socket string
 
 	metrics string
 }
@@ -33,13 +35,17 @@ const readyWithin = 60 * time.Second
 
 // StartGateway starts a gateway and waits until it is ready.
 func StartGateway(ctx context.Context, o GatewayOptions) (*Gateway, error) {
-	addresses, err := freeAddresses(3)
+	addresses, err := freeAddresses(4)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Addr: addresses[0], Socket: filepath.Join(o.Dir, "data.sock"), metrics: addresses[1]}
-	g.Process, err = start(nil, nil, os.Environ(), o.Binary, "serve", "--config", o.Source, "--state-dir", filepath.Join(o.Dir, "state"),
-		"--http-addr", g.Addr, "--grpc-addr", "off", "--unix-socket", g.Socket, "--metrics-addr", g.metrics, "--admin-addr", addresses[2], "--shutdown-delay", "0s")
+	g := &Gateway{Addr: addresses[0], GRPC: addresses[3], Socket: filepath.Join(o.Dir, "data.sock"), metrics: addresses[1]}
+	env := os.Environ()
+	for name, value := range o.Env {
+		env = append(env, name+"="+value)
+	}
+	g.Process, err = start(nil, nil, env, o.Binary, "serve", "--config", o.Source, "--state-dir", filepath.Join(o.Dir, "state"),
+		"--http-addr", g.Addr, "--grpc-addr", g.GRPC, "--unix-socket", g.Socket, "--metrics-addr", g.metrics, "--admin-addr", addresses[2], "--shutdown-delay", "0s")
 	if err != nil {
 		return nil, err
 	}

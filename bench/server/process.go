@@ -73,7 +73,7 @@ func (p *Process) Explain(err error) error {
 }
 
 // Stop asks the program to end, waits until it has, and kills it where that
-// takes too long.
+// takes too long, and with it what it has started and left.
 func (p *Process) Stop() {
 	// An error says that it has ended already.
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
@@ -83,6 +83,9 @@ func (p *Process) Stop() {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
+	// The group has the id of its first process. An error says that nobody is
+	// left in it.
+	_ = syscall.Kill(-p.PID(), syscall.SIGKILL)
 }
 
 // await calls ready until it returns nil, the context is cancelled, the program

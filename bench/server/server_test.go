@@ -187,3 +187,34 @@ func TestLabelsAreRead(t *testing.T) {
 		t.Errorf("got %q, %q, %q", label(series, "version"), label(series, "onnxruntime"), label(series, "other"))
 	}
 }
+
+func TestAPeerIsFoundByItsPins(t *testing.T) {
+	folder, cache := t.TempDir(), t.TempDir()
+	write := func(text string, path ...string) {
+		t.Helper()
+		file := filepath.Join(path...)
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	getenv := func(name string) string { return map[string]string{"SEGUE_CACHE": cache}[name] }
+	if _, err := PeerPython(folder, "p", getenv); err == nil || !strings.Contains(err.Error(), "the pins of the peer p") {
+		t.Errorf("got %v", err)
+	}
+	write("# why\nfast\nother==2\n", folder, "p", "requirements.in")
+	write("fast==1.5 \\\n    --hash=sha256:00\nbelow==3 \\\n    --hash=sha256:00\nother==2 \\\n    --hash=sha256:00\n", folder, "p", "requirements.txt")
+	if _, err := PeerPython(folder, "p", getenv); err == nil || !strings.Contains(err.Error(), "peer.sh p installs") {
+		t.Errorf("got %v", err)
+	}
+	// The first twelve digits of sha256sum, as the script names the folder.
+	write("", cache, "venv", "peer-p-d5befe0968b4", ".ready")
+	if python, err := PeerPython(folder, "p", getenv); err != nil || python != filepath.Join(cache, "venv", "peer-p-d5befe0968b4", "bin", "python") {
+		t.Errorf("got %s, %v", python, err)
+	}
+	if versions, err := PeerVersions(folder, "p"); err != nil || strings.Join(versions, "; ") != "fast 1.5; other 2" {
+		t.Errorf("got %v, %v", versions, err)
+	}
+}

@@ -35,7 +35,7 @@ var layers = map[string][]string{
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
 	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact", "loader/store", "runtime"},
-	"bench":                     {"runtime", "runtime/ort", "gateway/oip"},
+	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb"},
 }
 
 // owners says which packages alone may import a module of others.
