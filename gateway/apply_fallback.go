@@ -1,25 +1,17 @@
 package gateway
 
 import (
-	"cmp"
-	"slices"
-
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/loader"
 )
 
-// fallback is what all versions of a model fall back to: the one with the
-// largest share, of equal ones the oldest, under a variant of its own. It is nil
-// where one version alone has a share.
-func (r *reconciler) fallback(route *modelRoute) *versionRoute {
-	versions := route.split.Versions()
-	if len(versions) < 2 {
+// fallback is what all versions of a model fall back to, under a variant of its
+// own. It is nil where one version alone has a share and there is no rollout.
+func (r *reconciler) fallback(route *modelRoute, doc *configs.Document) *versionRoute {
+	if doc.Rollout == nil && len(route.split.Versions()) < 2 {
 		return nil
 	}
-	largest := slices.MaxFunc(versions, func(x, y string) int {
-		return cmp.Or(cmp.Compare(route.split.Share(x), route.split.Share(y)), configs.CompareVersions(y, x))
-	})
-	return asFallback(route.versions[largest], r.metrics)
+	return asFallback(route.versions[mainVersion(route, doc)], r.metrics)
 }
 
 // asFallback is a version in the role of the one that answers in another's

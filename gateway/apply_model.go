@@ -41,9 +41,13 @@ type modelState struct {
 	// answers for it.
 	routed map[string]loader.Wanted
 	// weights are the relative shares in force, hold the override that set
-	// them, nil where the document did.
+	// them, nil where the document or its rollout did. rollout is the state of
+	// the document's rollout that counts, nil where none does.
 	weights map[string]float64
-	hold    *override
+	hold    *configs.Override
+	rollout *configs.RolloutState
+	// live is the rollout that is under way, nil where none is.
+	live *liveRollout
 	// waiting says what the wanted document or hold waits for, empty when it
 	// is in force.
 	waiting string
@@ -87,15 +91,21 @@ func (r *reconciler) wantedVersion(m *modelState, a *accepted, version string) l
 }
 
 // awaited says what a document waits for under some weights: every version
-// with weight must be ready. It is empty when the document may come into
-// force. Failed reports that some version was tried and did not come to life.
-func (r *reconciler) awaited(m *modelState, a *accepted, weights map[string]float64) (waiting string, failed bool) {
+// with weight must be ready, and not have been taken back. It is empty when the
+// document may come into force. Failed reports that some version was tried and
+// did not come to life.
+func (r *reconciler) awaited(m *modelState, a *accepted, s configs.Steering) (waiting string, failed bool) {
+	weights := s.Weights
 	var parts []string
 	for _, version := range slices.SortedFunc(maps.Keys(weights), configs.CompareVersions) {
 		if weights[version] == 0 {
 			continue
 		}
 		res, st := r.loader.Lookup(r.wantedVersion(m, a, version))
+		if res != nil && s.Rollout.Refuses(version, res.Digest()) {
+			parts = append(parts, fmt.Sprintf("version %s was taken back, and is refused until the rollout is retried or changed", version))
+			continue
+		}
 		if res != nil {
 			continue
 		}
@@ -109,20 +119,9 @@ func (r *reconciler) awaited(m *modelState, a *accepted, weights map[string]floa
 	return strings.Join(parts, "; "), failed
 }
 
-// weightsOf are the relative shares that a document has now: those of a hold
-// where one stands, else the document's own, else everything to the version
-// that the default policy names. A hold can only choose among the versions that
-// the document names: one that names others does not apply.
-func (r *reconciler) weightsOf(m *modelState, a *accepted, now time.Time) (weights map[string]float64, hold *override) {
-	if hold := r.hold(m.name, now); hold != nil && hold.Check(a.doc) == nil {
-		return hold.Weights, hold
-	}
-	return a.doc.WeightsOr(r.opts.ModelVersion), nil
-}
-
 // enforce makes a document the one in force and points each of its versions at
 // a resident.
-func (r *reconciler) enforce(m *modelState, a *accepted, weights map[string]float64, hold *override) {
+func (r *reconciler) enforce(m *modelState, a *accepted, s configs.Steering) {
 	routed := make(map[string]loader.Wanted, len(a.doc.Versions))
 	for version := range a.doc.Versions {
 		routed[version] = r.wantedVersion(m, a, version)
@@ -136,7 +135,7 @@ func (r *reconciler) enforce(m *modelState, a *accepted, weights map[string]floa
 			}
 		}
 	}
-	m.inForce, m.routed, m.weights, m.hold = a, routed, weights, hold
+	m.inForce, m.routed, m.weights, m.hold, m.rollout = a, routed, s.Weights, s.Hold, s.Rollout
 	if a == m.wanted {
 		m.lastGood = nil
 	}
@@ -161,5 +160,9 @@ func (m *modelState) split() (*rollout.Split, error) {
 	for version, weight := range m.weights {
 		arms = append(arms, rollout.Arm{Version: version, Weight: weight})
 	}
-	return rollout.NewSplit(m.inForce.doc.Traffic.Sticky.Salt, arms)
+	salt := m.inForce.doc.Traffic.Sticky.Salt
+	if m.live != nil {
+		salt = m.live.salt(m.inForce.doc)
+	}
+	return rollout.NewSplit(salt, arms)
 }

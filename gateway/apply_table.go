@@ -58,7 +58,8 @@ func (r *reconciler) publish(now time.Time) {
 	r.router.publish(t)
 	r.dropBreakers(t)
 	for _, m := range r.models {
-		r.metrics.modelInForce(m.name, r.weightsInForce(m), r.weightsWanted(m, now), m.hold != nil)
+		r.metrics.modelInForce(m.name, r.weightsInForce(m), r.weightsWanted(m, now), m.activeOverride())
+		r.showRollout(m)
 		if m.inForce != nil {
 			r.metrics.configIndex.WithLabelValues(m.name).Set(float64(m.inForce.entry.Index))
 		}
@@ -81,18 +82,18 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 	}
 	limits := a.doc.Limits.WithDefaults()
 	route := &modelRoute{
-		name: m.name, index: strconv.FormatUint(m.index(), 10), versions: make(map[string]*versionRoute, len(a.doc.Versions)),
+		name: m.name, index: strconv.FormatUint(r.index(m), 10), versions: make(map[string]*versionRoute, len(a.doc.Versions)),
 		order:        slices.SortedFunc(maps.Keys(a.doc.Versions), configs.CompareVersions),
 		stickyHeader: a.doc.Traffic.Sticky.Header, stickyRequired: a.doc.Traffic.Sticky.Required,
 		nonFinite: nonFinitePolicy(a.doc.NonFinitePolicy()), timeout: time.Duration(limits.Timeout), queueTime: time.Duration(limits.QueueTime),
-		limiter: r.limiter(m.name, limits),
+		limiter: r.limiter(m.name, limits), expires: expiry(a.doc),
 	}
 	for version := range a.doc.Versions {
 		w, ok := m.routed[version]
 		if m.inForce == nil || !ok {
 			w = r.wantedVersion(m, a, version)
 		}
-		route.versions[version] = r.versionRoute(a.doc, w)
+		route.versions[version] = r.versionRoute(m, a.doc, w)
 	}
 	if m.inForce == nil {
 		route.reason = m.waiting
@@ -104,7 +105,9 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 		return nil, err
 	}
 	route.split = split
-	route.fallback = r.fallback(route)
+	route.fallback = r.fallback(route, a.doc)
+	route.rollout = r.rolloutRoute(m)
+	route.testersHeader, route.testers = a.doc.Traffic.Testers.Header, testersOf(route, a.doc)
 	route.latest = route.versions[slices.MaxFunc(split.Versions(), func(x, y string) int {
 		return cmp.Or(cmp.Compare(split.Share(x), split.Share(y)), configs.CompareVersions(x, y))
 	})]
@@ -112,12 +115,12 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 }
 
 // versionRoute is one version as the data path sees it.
-func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versionRoute {
+func (r *reconciler) versionRoute(m *modelState, doc *configs.Document, w loader.Wanted) *versionRoute {
 	r.tabled[w] = struct{}{}
 	res, st := r.loader.Lookup(w)
 	rt := doc.RuntimeOf(w.Version, r.opts.Runtime)
 	v := &versionRoute{
-		model: w.Model, version: w.Version, class: classOutput{output: -1}, variant: doc.Traffic.VariantName(w.Version),
+		model: w.Model, version: w.Version, class: classOutput{output: -1}, variant: variantOf(doc, w.Version),
 		resident: res, state: st.State, reason: st.Reason, maxBatch: rt.MaxBatchSize,
 		limits: oip.Limits{
 			MaxTensorBytes: r.opts.MaxTensorBytes, MaxDimension: int64(rt.MaxDimension), MaxBatch: int64(rt.MaxBatchSize),
@@ -125,10 +128,12 @@ func (r *reconciler) versionRoute(doc *configs.Document, w loader.Wanted) *versi
 	}
 	v.names = hashNames(v.model, v.version, v.variant)
 	v.metrics = r.metrics.version(v.model, v.version, v.variant)
-	if res != nil {
+	if res != nil && m.refuses(w.Version, res.Digest()) {
+		v.resident, v.refused = nil, true
+	} else if res != nil {
 		v.runner = res.Instance().(Instance).Instance
 		v.breaker = r.breaker(res)
-		v.class = newClassOutput(res.Signature(), "", res.Manifest().Labels)
+		v.class = newClassOutput(res.Signature(), classGuardOutput(doc), res.Manifest().Labels)
 	}
 	return v
 }
@@ -148,14 +153,14 @@ func (r *reconciler) limiter(model string, limits configs.Limits) *rate.Limiter 
 }
 
 // index is the value of Segue-Config-Index: the larger of the index of the
-// document in force and of the hold that set its weights.
-func (m *modelState) index() uint64 {
+// document in force and of the override that set its weights.
+func (r *reconciler) index(m *modelState) uint64 {
 	var index uint64
 	if m.inForce != nil {
 		index = m.inForce.entry.Index
 	}
-	if m.hold != nil {
-		index = max(index, m.hold.entry.Index)
+	if o := r.overrides[m.name]; o != nil && o.good != nil && (m.hold != nil || m.rollout != nil) {
+		index = max(index, o.good.entry.Index)
 	}
 	return index
 }

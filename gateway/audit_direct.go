@@ -107,10 +107,15 @@ func (a *auditor) document(name string, before, after configs.Entry, problems []
 	a.add(auditJob{"audit", name, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
 }
 
-// dropOverride deletes a model's override if it is still the one at index.
-func (a *auditor) dropOverride(model string, index uint64) {
+// dropOverride deletes a model's override if it is still the one at index, or
+// writes what is left of it.
+func (a *auditor) dropOverride(model string, index uint64, left *configs.Override) {
+	write := configs.Write{Key: configs.OverrideKey(model), Delete: true, Index: index}
+	if left != nil {
+		write.Delete, write.Value = false, configs.CanonicalOverride(left)
+	}
 	a.add(auditJob{"overrides", model, func(ctx context.Context) error {
-		_, err := a.store.Apply(ctx, configs.Write{Key: "overrides/" + model, Delete: true, Index: index})
+		_, err := a.store.Apply(ctx, write)
 		return err
 	}})
 }

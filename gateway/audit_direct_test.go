@@ -173,7 +173,7 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 		store.mu.Lock()
 		store.err = errors.Join(configs.ErrUnreachable)
 		store.mu.Unlock()
-		a.dropOverride("bach", 3)
+		a.dropOverride("bach", 3, nil)
 		synctest.Wait()
 		cancel()
 		if err := <-done; err != nil {
@@ -186,7 +186,7 @@ func TestWhatIsOwedIsBounded(t *testing.T) {
 	var log strings.Builder
 	a := newAuditor(newMemoryStore(), slog.New(slog.NewTextHandler(&log, nil)), time.Now, NewMetrics(prometheus.NewRegistry()))
 	for range auditQueue + 1 {
-		a.dropOverride("mozart", 1)
+		a.dropOverride("mozart", 1, nil)
 	}
 	if strings.Count(log.String(), "left out") != 1 {
 		t.Errorf("said %s", log.String())

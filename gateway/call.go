@@ -72,7 +72,13 @@ type call struct {
 	// model is the one that answers, run its run.
 	model *modelRoute
 	run   batch.Call
-	infer oip.InferRequest
+	// assigned is the arm that the request was drawn into, class what the first
+	// row was predicted to be. instead is set while another version answers in
+	// the place of the one that was drawn.
+	assigned assignment
+	class    class
+	instead  bool
+	infer    oip.InferRequest
 	// runner is what runs the version that was chosen. tensors is the memory of
 	// inputs that it has no place for.
 	runner  *batch.Instance
@@ -141,6 +147,7 @@ func (c *call) forget() {
 	c.infer.Reset()
 	c.run.Reset()
 	c.runner = nil
+	c.assigned, c.class, c.instead = assignment{}, 0, false
 	c.route.model, c.route.version = nil, nil
 	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
 }

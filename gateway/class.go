@@ -165,8 +165,13 @@ func integer(t runtime.DataType, b []byte) int64 {
 // note is what the id of a prediction carries about it. A class is noted of a
 // single row only: a label is about one thing.
 func (c *call) note(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) idNote {
-	if rows(request.Inputs, v.runner.Signature()) != 1 {
-		return idNote{}
+	c.class = v.class.of(outputs, v.runner.Signature())
+	var n idNote
+	if rows(request.Inputs, v.runner.Signature()) == 1 {
+		n.class = c.class
 	}
-	return idNote{class: v.class.of(outputs, v.runner.Signature())}
+	if !c.instead {
+		c.assigned.note(&n)
+	}
+	return n
 }

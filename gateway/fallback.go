@@ -40,6 +40,7 @@ func (c *call) predict(v *versionRoute) {
 		return
 	}
 	ended := c.try(v, p)
+	c.assigned.record(ended, v.class.classIndex(c.class), c.run.Ran)
 	if instead == nil || c.status != http.StatusInternalServerError {
 		return
 	}
@@ -64,7 +65,7 @@ func (c *call) fallbackOf(v *versionRoute) *versionRoute {
 // predictInstead answers with the version that stands in, in the place of what
 // was answered before. There is no second fallback.
 func (c *call) predictInstead(v *versionRoute) {
-	c.status = http.StatusOK
+	c.status, c.class, c.instead = http.StatusOK, 0, true
 	if v.resident == nil || !v.resident.Acquire() {
 		c.unavailable(http.StatusServiceUnavailable, "the model is being replaced")
 		return

@@ -8,13 +8,9 @@ import (
 	"time"
 )
 
-const (
-	// feedbackExpiry is how old a prediction may be that feedback is about.
-	feedbackExpiry = 7 * 24 * time.Hour
-	// feedbackAhead is how far a prediction may lie in the future: clocks
-	// differ, but not by more.
-	feedbackAhead = 5 * time.Minute
-)
+// feedbackAhead is how far a prediction may lie in the future: clocks differ, but
+// not by more.
+const feedbackAhead = 5 * time.Minute
 
 // refusedFeedback is one piece that was not taken.
 type refusedFeedback struct {
@@ -38,9 +34,7 @@ type feedbackError struct {
 func (e *feedbackError) Error() string { return e.reason }
 
 var (
-	errForeignFeedback = &feedbackError{feedbackForeign, http.StatusNotFound, "unknown: prediction_id names no prediction of this model"}
-	errExpiredFeedback = &feedbackError{feedbackExpired, http.StatusGone,
-		fmt.Sprintf("expired: the prediction is more than %d days old", feedbackExpiry/(24*time.Hour))}
+	errForeignFeedback   = &feedbackError{feedbackForeign, http.StatusNotFound, "unknown: prediction_id names no prediction of this model"}
 	errDuplicateFeedback = &feedbackError{feedbackDuplicate, http.StatusConflict, "duplicate: there was such feedback about this prediction before"}
 )
 
@@ -97,8 +91,8 @@ func (c *call) takeFeedback(m *modelRoute, f *feedback, counts *feedbackCounts) 
 	if at < 0 || id.at.After(c.started.Add(feedbackAhead)) {
 		return 0, errForeignFeedback
 	}
-	if c.started.Sub(id.at) > feedbackExpiry {
-		return 0, errExpiredFeedback
+	if c.started.Sub(id.at) > m.expires {
+		return 0, &feedbackError{feedbackExpired, http.StatusGone, "expired: the prediction is more than " + m.expires.String() + " old"}
 	}
 	v := m.versions[m.order[at]]
 	bad := false
@@ -115,15 +109,18 @@ func (c *call) takeFeedback(m *modelRoute, f *feedback, counts *feedbackCounts) 
 	if !c.server.seen.first(feedbackKey{id.at.UnixMilli(), id.number, f.kind}) {
 		return 0, errDuplicateFeedback
 	}
-	switch f.kind {
-	case feedbackLabel:
-		counts.add(v.version, f.kind, "", oneIf(!bad))
-	case feedbackReward:
-		counts.add(v.version, f.kind, "", f.reward)
-	default:
-		for name, value := range f.metrics {
-			counts.add(v.version, f.kind, name, value)
-		}
+	value := f.reward
+	if f.kind == feedbackLabel {
+		value = oneIf(!bad)
+	}
+	if f.kind != feedbackMetrics {
+		counts.add(v.version, f.kind, "", value)
+	}
+	for name, value := range f.metrics {
+		counts.add(v.version, f.kind, name, value)
+	}
+	if !m.rollout.recordFeedback(&id, f, bad, value) && id.note.step != 0 {
+		return feedbackLate, nil
 	}
 	return feedbackAccepted, nil
 }

@@ -93,7 +93,7 @@ func TestFeedbackThatIsNotTakenSaysWhy(t *testing.T) {
 		{"unknown version", id("mozart", "9", 1, now), `"label":1`, 404, "unknown: prediction_id names no prediction of this model"},
 		{"from the future", id("mozart", "1", 1, now.Add(time.Hour)), `"label":1`, 404, "unknown: prediction_id names no prediction of this model"},
 		{"a clock ahead", id("mozart", "1", 1, now.Add(time.Minute)), `"label":1`, 202, ""},
-		{"old", id("mozart", "1", 1, now.Add(-7*day-time.Minute)), `"label":1`, 410, "expired: the prediction is more than 7 days old"},
+		{"old", id("mozart", "1", 1, now.Add(-7*day-time.Minute)), `"label":1`, 410, "expired: the prediction is more than 168h0m0s old"},
 		{"nearly old", id("mozart", "1", 1, now.Add(-7*day+time.Minute)), `"label":1`, 202, ""},
 		{"class too large", id("mozart", "1", 1, now), `"label":3`, 400, "malformed: label 3 is none of the 3 classes"},
 		{"negative class", id("mozart", "1", 1, now), `"label":-1`, 400, "malformed: label -1 is none of the 3 classes"},

@@ -100,6 +100,8 @@ func (g *Gateway) Run(ctx context.Context) error {
 	start("configuration source", func(ctx context.Context) error { return g.opts.Source.Run(ctx, g.reconciler.offer) })
 	start("reconciler", g.reconciler.run)
 	start("audit", g.reconciler.audit.run)
+	start("rollout decisions", g.reconciler.decisions.run)
+	start("rollout evidence", g.reconciler.exchange.run)
 	start("last good configuration", g.reconciler.keeper.run)
 	start("status", func(ctx context.Context) error {
 		// A gateway that cannot be seen serves all the same.

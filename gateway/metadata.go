@@ -79,6 +79,8 @@ func notReadyText(m *modelRoute, v *versionRoute) string {
 	switch {
 	case v == nil:
 		return fmt.Sprintf("model %q is not ready", m.name)
+	case v.refused:
+		return fmt.Sprintf("version %q of model %q was taken back by its rollout and does not answer", v.version, m.name)
 	case v.state == loader.StateFailed:
 		return fmt.Sprintf("version %q of model %q could not be loaded", v.version, m.name)
 	}

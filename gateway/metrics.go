@@ -36,6 +36,8 @@ type Metrics struct {
 	source  atomic.Pointer[func() configs.SourceState]
 
 	weight, weightWanted, override                                  *prometheus.GaugeVec
+	rolloutStep, evidence, evidenceThreshold                        *prometheus.GaugeVec
+	rollbacks                                                       *prometheus.CounterVec
 	configIndex, configReloaded, configChanged                      *prometheus.GaugeVec
 	configSentinel, configFromLastGood, configFrozen, snapshotIndex prometheus.Gauge
 	rejected, storeWrites                                           *prometheus.CounterVec
@@ -157,6 +159,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m.weight = gauges("segue_route_weight_ratio", "Share of a model's requests that a version gets, in force.", versionLabels...)
 	m.weightWanted = gauges("segue_route_weight_wanted_ratio", "Share of a model's requests that a version is to get.", versionLabels...)
 	m.override = gauges("segue_override_active", "1 while an override is in force.", "model", "kind")
+	m.rolloutStep = gauges("segue_rollout_step", "Step that a rollout is at, from 1; 0 before the first and after a rollback, one more than there are once promoted.", "model")
+	m.evidence = gauges("segue_rollout_evidence_log", "Natural logarithm of the evidence that the canary is worse than a guard tolerates.", "model", "guard")
+	m.evidenceThreshold = gauges("segue_rollout_evidence_threshold_log", "Natural logarithm of the evidence at which the canary is taken back.", "model", "guard")
+	m.rollbacks = counters("segue_rollbacks_total", "Canaries that this gateway took back.", "model", "reason")
 	m.configIndex = gauges("segue_config_index", "Index of the model's document in force.", "model")
 	m.configReloaded = gauges("segue_config_last_reload_successful", "0 where the newest document was refused.", "model")
 	m.configChanged = gauges("segue_config_last_change_timestamp_seconds", "Unix time at which the document came into force.", "model")
@@ -225,6 +231,8 @@ func (m *Metrics) forgetModel(model string) {
 	m.mu.Lock()
 	delete(m.feedback, model)
 	m.mu.Unlock()
+	m.noRollout(model)
+	m.rollbacks.DeletePartialMatch(prometheus.Labels{"model": model})
 	for _, vec := range []*prometheus.GaugeVec{m.weight, m.weightWanted, m.override, m.configIndex, m.configReloaded, m.configChanged} {
 		vec.DeletePartialMatch(prometheus.Labels{"model": model})
 	}
@@ -244,10 +252,10 @@ func (m *Metrics) watchServing(state func() servingState) { m.serving.Store(&sta
 // watchSource says how the configuration's source is asked for its state.
 func (m *Metrics) watchSource(state func() configs.SourceState) { m.source.Store(&state) }
 
-// modelInForce sets a model's shares, in force and wanted, and whether a hold
-// made them. A version that is in neither any more has none until it is
+// modelInForce sets a model's shares, in force and wanted, and the kind of the
+// override that made them, empty where none did. A version that is in neither any more has none until it is
 // forgotten. Only one goroutine may call it.
-func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64, held bool) {
+func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64, by configs.OverrideKind) {
 	shown := m.shown[model]
 	if shown == nil {
 		shown = map[string]struct{}{}
@@ -262,8 +270,21 @@ func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64,
 		m.weight.WithLabelValues(model, version).Set(inForce[version])
 		m.weightWanted.WithLabelValues(model, version).Set(wanted[version])
 	}
-	m.override.WithLabelValues(model, string(configs.OverrideHold)).Set(oneIf(held))
+	for _, kind := range []configs.OverrideKind{configs.OverrideHold, configs.OverrideRollout} {
+		m.override.WithLabelValues(model, string(kind)).Set(oneIf(by == kind))
+	}
 }
+
+// noRollout deletes the series of a model's rollout.
+func (m *Metrics) noRollout(model string) {
+	for _, vec := range []*prometheus.GaugeVec{m.rolloutStep, m.evidence, m.evidenceThreshold} {
+		vec.DeletePartialMatch(prometheus.Labels{"model": model})
+	}
+}
+
+// rolledBack counts a canary that this gateway took back: the guard that
+// decided, breaker or inconclusive.
+func (m *Metrics) rolledBack(model, reason string) { m.rollbacks.WithLabelValues(model, reason).Inc() }
 
 // configApplied says that a document came into force at a time, and how long
 // that took from reading it.

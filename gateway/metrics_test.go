@@ -23,12 +23,16 @@ func (g *testGateway) fill() {
 	g.mozart()
 	g.send("POST", infer, rowsOf(1))
 	m := g.metrics
-	m.modelInForce("mozart", map[string]float64{"1": 1}, map[string]float64{"1": 0.5, "2": 0.5}, true)
+	m.modelInForce("mozart", map[string]float64{"1": 1}, map[string]float64{"1": 0.5, "2": 0.5}, configs.OverrideHold)
 	m.configApplied("mozart", 42, time.Unix(1_790_000_000, 0), 20*time.Millisecond)
 	m.configAccepted("mozart")
 	m.configRead(7, true, false, true)
 	m.configRejected("mozart", "parse")
 	m.StoreWrite("overrides", "ok")
+	m.rolloutStep.WithLabelValues("mozart").Set(1)
+	m.evidence.WithLabelValues("mozart", "errors").Set(0.5)
+	m.evidenceThreshold.WithLabelValues("mozart", "errors").Set(6)
+	m.rolledBack("mozart", "errors")
 	m.feedbackOf("mozart").outcome(feedbackLabel, feedbackAccepted)
 	m.feedbackOf("mozart").add("1", feedbackLabel, "", 1)
 	m.version("mozart", "1", "v1").fellBack(fallbackModelError)
@@ -224,10 +228,11 @@ func TestAVersionsSeriesCanBeForgotten(t *testing.T) {
 func TestSharesThatAreGoneAreZero(t *testing.T) {
 	g := newTestGateway(t)
 	m := g.metrics
-	m.modelInForce("mozart", map[string]float64{"1": 1}, map[string]float64{"2": 1}, false)
-	m.modelInForce("mozart", map[string]float64{"2": 0.25, "3": 0.75}, map[string]float64{"2": 1}, true)
+	m.modelInForce("mozart", map[string]float64{"1": 1}, map[string]float64{"2": 1}, "")
+	m.modelInForce("mozart", map[string]float64{"2": 0.25, "3": 0.75}, map[string]float64{"2": 1}, configs.OverrideHold)
 	wantLines(t, g.series("segue_route_weight_ratio", "segue_route_weight_wanted_ratio", "segue_override_active"),
 		`segue_override_active{kind="hold",model="mozart"} 1`,
+		`segue_override_active{kind="rollout",model="mozart"} 0`,
 		`segue_route_weight_ratio{model="mozart",version="1"} 0`,
 		`segue_route_weight_ratio{model="mozart",version="2"} 0.25`,
 		`segue_route_weight_ratio{model="mozart",version="3"} 0.75`,

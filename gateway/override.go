@@ -24,7 +24,16 @@ type overrideState struct {
 	newest configs.Entry
 	// dropped reports that the deletion of good was asked for.
 	dropped bool
+	// local is a rollback that this gateway decided and the store does not have
+	// yet; it counts in the place of good. decidingUntil is until when a
+	// decision is on its way.
+	local         *configs.Override
+	decidingUntil time.Time
 }
+
+// decidedHere is where an entry is from that was decided here and is kept for a
+// restart, because the store does not have it yet.
+const decidedHere = "decided here and not written yet"
 
 // clockSkew is by how much an override may seem to last too long, because the
 // writer's clock is ahead.
@@ -42,6 +51,11 @@ func (r *reconciler) readOverrides(s configs.Snapshot) {
 			if o.good != nil {
 				r.log.Info("override is gone", "model", name, "kind", o.good.Kind, "by", o.good.By)
 			}
+			if o.local != nil {
+				// Lost with the store's other keys, or never there.
+				o.good, o.newest, o.decidingUntil = nil, configs.Entry{}, time.Time{}
+				continue
+			}
 			delete(r.overrides, name)
 		}
 	}
@@ -56,7 +70,11 @@ func (r *reconciler) readOverride(e configs.Entry) {
 	if sameEntry(o.newest, e) {
 		return
 	}
-	o.newest = e
+	if e.Where == decidedHere {
+		o.local, _ = configs.ParseOverride(e)
+		return
+	}
+	o.newest, o.decidingUntil = e, time.Time{}
 	read, err := configs.ParseOverride(e)
 	if err == nil && read.Until.After(r.opts.Now().Add(configs.MaxHold+clockSkew)) {
 		err = fmt.Errorf("until: is more than %s away", configs.MaxHold)
@@ -68,15 +86,6 @@ func (r *reconciler) readOverride(e configs.Entry) {
 	}
 	o.good, o.dropped = &override{read, e}, false
 	r.log.Info("override", "model", e.Name, "kind", read.Kind, "by", read.By, "reason", read.Reason, "until", read.Until, "weights", read.Weights)
-}
-
-// hold is the model's hold at a time, nil where there is none.
-func (r *reconciler) hold(model string, now time.Time) *override {
-	o := r.overrides[model]
-	if o == nil || o.good == nil || o.good.Kind != configs.OverrideHold || !now.Before(o.good.Until) {
-		return nil
-	}
-	return o.good
 }
 
 // deletedByName reports that an operator asked for the model's deletion.
@@ -97,7 +106,14 @@ func (r *reconciler) endOverrides(now time.Time) (next time.Time) {
 			continue
 		}
 		_, back := r.snapshot.Models[name]
+		left := o.good.Released()
 		switch {
+		case o.good.Kind == configs.OverrideRollout:
+			left = nil
+			if o.local != nil || !r.stale(name, now) {
+				continue
+			}
+			r.log.Info("what was decided on another rollout is deleted", "model", name, "by", o.good.By, "reason", o.good.Reason)
 		case !now.Before(o.good.Until):
 			r.log.Info("override ended", "model", name, "kind", o.good.Kind, "by", o.good.By, "until", o.good.Until)
 		case o.good.Kind == configs.OverrideDelete && back && r.snapshot.Authoritative:
@@ -109,7 +125,18 @@ func (r *reconciler) endOverrides(now time.Time) (next time.Time) {
 			continue
 		}
 		o.dropped = true
-		r.audit.dropOverride(name, o.good.entry.Index)
+		r.audit.dropOverride(name, o.good.entry.Index, left)
 	}
 	return next
+}
+
+// stale reports that an override says nothing about the newest document of its
+// model. Only a document that is in the store now, was taken and is not held
+// back by a freeze can say that.
+func (r *reconciler) stale(model string, now time.Time) bool {
+	m := r.models[model]
+	if m == nil || m.wanted == nil || m.absent || m.frozen || len(m.problems) > 0 || r.snapshot.FromLastGood {
+		return false
+	}
+	return r.steer(model, m.wanted.doc, now).Stale
 }

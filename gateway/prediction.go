@@ -91,6 +91,7 @@ func parseDecimal(digits []byte) (int64, error) {
 // chooseVersion finds the version that answers: the one that the path names,
 // or that of the split. It is nil where none can, and the answer given.
 func (c *call) chooseVersion(m *modelRoute) *versionRoute {
+	c.assigned = assignment{}
 	if c.route.version != nil {
 		v := c.findVersion(m)
 		if v != nil && v.resident == nil {
@@ -102,6 +103,9 @@ func (c *call) chooseVersion(m *modelRoute) *versionRoute {
 	if m.split == nil {
 		c.notReady(m, nil)
 		return nil
+	}
+	if v := c.testersChoice(m); v != nil {
+		return v
 	}
 	var name string
 	var key []byte
@@ -120,6 +124,24 @@ func (c *call) chooseVersion(m *modelRoute) *versionRoute {
 	v := m.versions[name]
 	if v == nil || v.resident == nil {
 		c.notReady(m, v)
+		return nil
+	}
+	c.assigned = m.assign(name, key)
+	return v
+}
+
+// testersChoice is the version that a tester asks for, nil where the request
+// carries no such wish, or one that cannot be met. It counts for no rollout.
+func (c *call) testersChoice(m *modelRoute) *versionRoute {
+	if m.testersHeader == "" {
+		return nil
+	}
+	wish := c.wire.field(m.testersHeader)
+	if len(wish) == 0 {
+		return nil
+	}
+	v := m.testers[string(wish)]
+	if v == nil || v.resident == nil {
 		return nil
 	}
 	return v

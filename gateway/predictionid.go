@@ -28,8 +28,8 @@ import (
 //	6 bytes  low bytes of the XXH64 of the version's name
 //	4 bytes  low bytes of the XXH64 of the variant's name
 //	2 bytes  the predicted class (see class.go), 0 where there is none
-//	2 bytes  the canary's share when the request was assigned, in 65535ths; 0
-//	         where the request counts for no rollout
+//	2 bytes  the rollout's step in which the request was assigned, from 1; 0
+//	         where it counts for no rollout
 //	5 bytes  low bytes of the hash of the caller's sticky key, 0 without one
 //	4 bytes  low half of the XXH64 of the above, or 10 bytes of its HMAC-SHA256
 //
@@ -73,10 +73,10 @@ type idNames struct {
 type idNote struct {
 	// class is what was predicted, 0 where that is no class.
 	class class
-	// share is the canary's share among those that the request could have been
-	// assigned to, in 65535ths; 0 where the request counts for no rollout.
-	share uint16
-	// unit is the hash of the caller's sticky key, 0 without one.
+	// step is the rollout's step in which the request was assigned, from 1; 0
+	// where it counts for no rollout.
+	step uint16
+	// unit is the hash of the caller's sticky key, 0 without one: 40 bits.
 	unit uint64
 }
 
@@ -137,7 +137,7 @@ func (m *idMaker) append(dst []byte, names idNames, note idNote, now time.Time) 
 	put48(raw[19:], names.version)
 	binary.BigEndian.PutUint32(raw[25:], names.variant)
 	binary.BigEndian.PutUint16(raw[29:], uint16(note.class))
-	binary.BigEndian.PutUint16(raw[31:], note.share)
+	binary.BigEndian.PutUint16(raw[31:], note.step)
 	raw[33] = byte(note.unit >> 32)
 	binary.BigEndian.PutUint32(raw[34:], uint32(note.unit))
 	length := idChecksumBytes
@@ -205,7 +205,7 @@ func (m *idMaker) parse(id string) (predictionID, error) {
 		at:     time.UnixMilli(int64(get48(payload[1:]))).UTC(),
 		number: get48(payload[7:]),
 		names:  idNames{model: get48(payload[13:]), version: get48(payload[19:]), variant: binary.BigEndian.Uint32(payload[25:])},
-		note: idNote{class: class(binary.BigEndian.Uint16(payload[29:])), share: binary.BigEndian.Uint16(payload[31:]),
+		note: idNote{class: class(binary.BigEndian.Uint16(payload[29:])), step: binary.BigEndian.Uint16(payload[31:]),
 			unit: uint64(payload[33])<<32 | uint64(binary.BigEndian.Uint32(payload[34:]))},
 	}, nil
 }

@@ -16,7 +16,7 @@ func TestPredictionIDCarriesWhatItWasMadeOf(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			maker := newIDMaker(key)
 			names := hashNames(strings.Repeat("m", 128), strings.Repeat("9", 128), "canary")
-			note := idNote{class: 6, share: 3277, unit: mask40 - 7}
+			note := idNote{class: 6, step: 3, unit: mask40 - 7}
 			id := string(maker.append(nil, names, note, now))
 			if !urlSafe.MatchString(id) {
 				t.Errorf("id %q is not at most 64 URL-safe characters", id)

@@ -40,6 +40,12 @@ type reconciler struct {
 
 	snapshots chan configs.Snapshot // holds at most the newest
 	changed   chan struct{}         // the loader moved on
+	judge     chan struct{}         // a canary did something bad, or others have seen more
+	// decisions are written and evidence is exchanged by goroutines of their
+	// own; judged is when rollouts were judged last.
+	decisions *decisionWriter
+	exchange  *evidenceExchange
+	judged    time.Time
 
 	models    map[string]*modelState
 	overrides map[string]*overrideState
@@ -75,18 +81,21 @@ const seriesKept = 15 * time.Minute
 const idlePass = time.Hour
 
 func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *reconciler {
-	return &reconciler{
+	r := &reconciler{
 		opts: opts, log: opts.Log, loader: versions, router: rt, metrics: m,
 		audit:     newAuditor(opts.Store, opts.Log, opts.Now, m),
 		status:    newStatusPublisher(),
 		keeper:    newKeeper(opts.StateDir, opts.SourceID, opts.Log),
-		snapshots: make(chan configs.Snapshot, 1), changed: make(chan struct{}, 1),
+		snapshots: make(chan configs.Snapshot, 1), changed: make(chan struct{}, 1), judge: make(chan struct{}, 1),
 		models: map[string]*modelState{}, overrides: map[string]*overrideState{}, limiters: map[string]*modelLimiter{},
 		breakers: map[*loader.Resident]*breaker{},
 		settings: settingsState{access: openAccess()},
 		leaving:  map[versionName]time.Time{},
 		why:      "the first configuration has not been read yet",
 	}
+	r.decisions = newDecisionWriter(opts, m, r.audit, r.loaderChanged)
+	r.exchange = newExchange(opts, m, epochOf(opts.Instance, opts.Now()), r.judgeSoon)
+	return r
 }
 
 // offer hands over a snapshot and replaces one that was not looked at yet. It
@@ -124,6 +133,11 @@ func (r *reconciler) run(ctx context.Context) error {
 		case s := <-r.snapshots:
 			r.ingest(s)
 		case <-r.changed:
+		case <-r.judge:
+			if soonest := r.judged.Add(judgeAfter); r.opts.Now().Before(soonest) {
+				timer.Reset(soonest.Sub(r.opts.Now()))
+				continue
+			}
 		case <-timer.C:
 		}
 		next := r.pass(r.opts.Now())
@@ -143,9 +157,11 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 		}
 	}
 	r.askLoader()
+	r.takeDecided(now)
 	for _, m := range r.sorted() {
 		r.advance(m, now)
 	}
+	sooner(r.judgeRollouts(now))
 	sooner(r.removeDeleted(now))
 	sooner(r.endOverrides(now))
 	sooner(r.rereadKey(now))
@@ -167,10 +183,10 @@ func (r *reconciler) advance(m *modelState, now time.Time) {
 		if a == nil {
 			continue
 		}
-		weights, hold := r.weightsOf(m, a, now)
-		waiting, _ := r.awaited(m, a, weights)
+		s := r.steer(m.name, a.doc, now)
+		waiting, _ := r.awaited(m, a, s)
 		if waiting == "" {
-			r.force(m, a, weights, hold, now)
+			r.force(m, a, s, now)
 			return
 		}
 		m.waiting = cmp.Or(m.waiting, waiting)
@@ -178,11 +194,11 @@ func (r *reconciler) advance(m *modelState, now time.Time) {
 }
 
 // force puts a document and its weights into force for one model.
-func (r *reconciler) force(m *modelState, a *accepted, weights map[string]float64, hold *override, now time.Time) {
-	if m.inForce != a || !maps.Equal(m.weights, weights) || m.hold != hold {
-		r.log.Info("configuration in force", "model", m.name, "index", a.entry.Index, "weights", weights, "held", hold != nil, "where", a.entry.Where)
+func (r *reconciler) force(m *modelState, a *accepted, s configs.Steering, now time.Time) {
+	if m.inForce != a || !maps.Equal(m.weights, s.Weights) || m.hold != s.Hold {
+		r.log.Info("configuration in force", "model", m.name, "index", a.entry.Index, "weights", s.Weights, "held", s.Hold != nil, "where", a.entry.Where)
 	}
-	r.enforce(m, a, weights, hold)
+	r.enforce(m, a, s)
 	if a == m.wanted && !m.applied {
 		m.applied = true
 		r.metrics.configApplied(m.name, a.entry.Index, now, now.Sub(m.changed))
@@ -286,8 +302,7 @@ func (r *reconciler) pending(m *modelState, now time.Time) bool {
 		if a == nil {
 			continue
 		}
-		weights, _ := r.weightsOf(m, a, now)
-		if _, failed := r.awaited(m, a, weights); !failed {
+		if _, failed := r.awaited(m, a, r.steer(m.name, a.doc, now)); !failed {
 			return true
 		}
 	}

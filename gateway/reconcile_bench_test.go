@@ -379,6 +379,9 @@ func (b *bench) pass() {
 	b.next = b.r.pass(b.now)
 	for {
 		select {
+		case d := <-b.r.decisions.jobs:
+			b.r.decisions.finish(context.Background(), d)
+			continue
 		case job := <-b.r.audit.jobs:
 			b.r.audit.finish(context.Background(), job)
 			continue

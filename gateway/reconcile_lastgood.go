@@ -88,8 +88,8 @@ func (r *reconciler) keepInForce() {
 
 // inForce is what a restart should start from: the documents in force (those
 // of the process before, while nothing is in force in this one yet), the
-// settings, and the holds, without which the documents would give other
-// weights.
+// settings, and the holds and rollouts' states, without which the documents
+// would give other weights.
 func (r *reconciler) inForce() configs.Snapshot {
 	s := configs.Snapshot{Index: r.snapshot.Index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}}
 	for name, m := range r.models {
@@ -98,7 +98,10 @@ func (r *reconciler) inForce() configs.Snapshot {
 		}
 	}
 	for name, o := range r.overrides {
-		if o.good != nil && o.good.Kind == configs.OverrideHold {
+		switch {
+		case o.local != nil:
+			s.Overrides[name] = configs.Entry{Name: name, Value: configs.CanonicalOverride(o.local), Index: o.newest.Index, Where: decidedHere}
+		case o.good != nil && o.good.Kind != configs.OverrideDelete:
 			s.Overrides[name] = o.good.entry
 		}
 	}

@@ -116,7 +116,7 @@ type version struct {
 // model builds a model's part of the table.
 func (g *testGateway) model(name string, versions ...version) *modelRoute {
 	g.t.Helper()
-	m := &modelRoute{name: name, index: "42", versions: map[string]*versionRoute{}, timeout: 30 * time.Second}
+	m := &modelRoute{name: name, index: "42", versions: map[string]*versionRoute{}, timeout: 30 * time.Second, expires: 7 * 24 * time.Hour}
 	var arms []rollout.Arm
 	for _, v := range versions {
 		route := &versionRoute{model: name, version: v.name, variant: "v" + v.name, state: v.state, maxBatch: 4,

@@ -79,10 +79,11 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 		s.Index, s.Digest = m.inForce.entry.Index, configs.EntryDigest(m.inForce.entry.Value)
 	}
 	if newest := cmp.Or(m.wanted, m.inForce, m.lastGood); newest != nil {
-		if _, hold := r.weightsOf(m, newest, now); hold != nil {
+		if hold := r.steer(m.name, newest.doc, now).Hold; hold != nil {
 			s.Override = &configs.OverrideStatus{Kind: hold.Kind, By: hold.By, Reason: hold.Reason, Until: hold.Until, Weights: hold.Weights}
 		}
 	}
+	s.Rollout = r.rolloutStatus(m, now)
 	if !m.missingSince.IsZero() && !m.guarded {
 		end := m.missingSince.Add(r.settings.inForce.Grace()).UTC()
 		s.Deleting = &end
@@ -110,9 +111,9 @@ func (r *reconciler) waitingFor(m *modelState, now time.Time) string {
 	if m.waiting != "" {
 		parts = append(parts, m.waiting)
 	}
-	if hold, newest := r.hold(m.name, now), cmp.Or(m.wanted, m.inForce, m.lastGood); hold != nil && newest != nil {
-		if err := hold.Check(newest.doc); err != nil {
-			parts = append(parts, "the hold by "+hold.By+" does not apply: "+err.Error())
+	if newest := cmp.Or(m.wanted, m.inForce, m.lastGood); newest != nil {
+		if s := r.steer(m.name, newest.doc, now); s.Problem != nil {
+			parts = append(parts, "the hold by "+r.overrideOf(m.name).By+" does not apply: "+s.Problem.Error())
 		}
 	}
 	switch {
@@ -141,8 +142,7 @@ func (r *reconciler) weightsWanted(m *modelState, now time.Time) map[string]floa
 	if m.wanted == nil {
 		return r.weightsInForce(m)
 	}
-	weights, _ := r.weightsOf(m, m.wanted, now)
-	return shares(weights, m.wanted.doc)
+	return shares(r.steer(m.name, m.wanted.doc, now).Weights, m.wanted.doc)
 }
 
 // shares turns relative weights into shares that sum to 1, with a 0 for every

@@ -55,8 +55,16 @@ type modelRoute struct {
 	// stickyHeader is empty where the split is random.
 	stickyHeader   string
 	stickyRequired bool
-	nonFinite      oip.NonFinite
-	timeout        time.Duration
+	// testersHeader is empty where nobody may choose; testers are the versions
+	// by what can be asked for in it.
+	testersHeader string
+	testers       map[string]*versionRoute
+	// rollout is nil unless a canary has a part of the traffic that counts.
+	rollout *rolloutRoute
+	// expires is how old a prediction may be that feedback is about.
+	expires   time.Duration
+	nonFinite oip.NonFinite
+	timeout   time.Duration
 	// queueTime is the longest wait for a run, 0 where only the deadline
 	// bounds it.
 	queueTime time.Duration
@@ -85,6 +93,9 @@ type versionRoute struct {
 	// maxBatch is the largest first dimension, for metadata.
 	maxBatch int
 	metrics  *versionMetrics
+	// refused reports that the version was taken back by a rollout; then its
+	// resident is nil.
+	refused bool
 	// breaker keeps requests away while the version is broken. It outlives
 	// tables for as long as the resident does.
 	breaker *breaker

@@ -1,0 +1,131 @@
+package gateway
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// The variants of a document with a rollout.
+const (
+	stableVariant = "stable"
+	canaryVariant = "canary"
+)
+
+// variantOf is the name of a version's role in answers.
+func variantOf(doc *configs.Document, version string) string {
+	if ro := doc.Rollout; ro != nil {
+		switch version {
+		case ro.Stable:
+			return stableVariant
+		case ro.Canary:
+			return canaryVariant
+		}
+	}
+	return doc.Traffic.VariantName(version)
+}
+
+// salt is that under which callers are assigned: the document's, or the
+// rollout's own, so that the same callers are not always first.
+func (l *liveRollout) salt(doc *configs.Document) string {
+	return cmp.Or(doc.Traffic.Sticky.Salt, l.id)
+}
+
+// rolloutRoute is the rollout in whose arms requests count, nil where none do:
+// before the first step, after the end, and under a hold.
+func (r *reconciler) rolloutRoute(m *modelState) *rolloutRoute {
+	if m.live == nil || m.hold != nil || m.rollout == nil || m.rollout.Phase != configs.PhaseStep || m.live.step != m.rollout.Step {
+		return nil
+	}
+	doc := m.inForce.doc
+	route := &rolloutRoute{
+		recorder: m.live.recorder, stable: doc.Rollout.Stable, canary: doc.Rollout.Canary, salt: m.live.salt(doc), step: m.live.step,
+		started: m.rollout.Started, judge: r.judgeSoon,
+	}
+	if g := doc.Rollout.Guards.Feedback; g != nil {
+		route.feedback, route.threshold = feedbackLabel, g.Threshold
+		if g.Kind == configs.FeedbackReward {
+			route.feedback = feedbackReward
+		}
+	}
+	return route
+}
+
+// testersOf are the versions by what a tester may ask for: their own names,
+// their variants', and "exclude" for the one that is no experiment.
+func testersOf(route *modelRoute, doc *configs.Document) map[string]*versionRoute {
+	if doc.Traffic.Testers.Header == "" {
+		return nil
+	}
+	testers := make(map[string]*versionRoute, 2*len(route.versions)+1)
+	for _, v := range route.versions {
+		testers[v.variant] = v
+	}
+	for name, v := range route.versions {
+		testers[name] = v
+	}
+	testers["exclude"] = route.versions[mainVersion(route, doc)]
+	return testers
+}
+
+// mainVersion is the version that others fall back to: a rollout's stable one,
+// else the one with the largest share, of equal ones the oldest.
+func mainVersion(route *modelRoute, doc *configs.Document) string {
+	if doc.Rollout != nil {
+		return doc.Rollout.Stable
+	}
+	main := ""
+	for _, version := range route.split.Versions() {
+		order := -1
+		if main != "" {
+			order = cmp.Or(cmp.Compare(route.split.Share(main), route.split.Share(version)), configs.CompareVersions(version, main))
+		}
+		if order < 0 {
+			main = version
+		}
+	}
+	return main
+}
+
+// classGuardOutput is the output whose classes are compared, empty for the
+// first.
+func classGuardOutput(doc *configs.Document) string {
+	if doc.Rollout == nil || doc.Rollout.Guards.Classes == nil {
+		return ""
+	}
+	return doc.Rollout.Guards.Classes.Output
+}
+
+// activeOverride is the kind of the override that has a say in the weights,
+// empty where none has.
+func (m *modelState) activeOverride() configs.OverrideKind {
+	switch {
+	case m.hold != nil:
+		return configs.OverrideHold
+	case m.rollout != nil:
+		return configs.OverrideRollout
+	}
+	return ""
+}
+
+// refuses reports that a version was taken back and must not answer.
+func (m *modelState) refuses(version, digest string) bool { return m.rollout.Refuses(version, digest) }
+
+// expiry is how old a prediction may be that feedback is about.
+func expiry(doc *configs.Document) time.Duration {
+	return time.Duration(doc.Feedback.WithDefaults().Expires)
+}
+
+// epochOf names this life of a gateway among all that write evidence.
+func epochOf(instance string, start time.Time) string {
+	name := strings.Map(func(c rune) rune {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-' {
+			return c
+		}
+		return '_'
+	}, instance)
+	name = strings.TrimLeft(name[:min(len(name), 90)], "._-")
+	return cmp.Or(name, "gateway") + "-" + start.UTC().Format("20060102T150405.000000000Z")
+}

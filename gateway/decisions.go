@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/segue-serving/segue/configs"
+)
+
+// decided is a decision about a rollout on its way into the store, and what
+// became of it.
+type decided struct {
+	model string
+	// next is what is written over what stood at index.
+	next  *configs.Override
+	index uint64
+	// written is the index of the write, err why there was none.
+	written uint64
+	err     error
+}
+
+// decisionWriter writes decisions to the store, each once: what could not be
+// written is decided anew, on what stands by then. It works in its own
+// goroutine, because a slow store must not hold a rollback up.
+type decisionWriter struct {
+	store   configs.Store
+	log     *slog.Logger
+	metrics *Metrics
+	audit   *auditor
+	who     string
+	done    func() // told that there are results
+	jobs    chan decided
+
+	mu      sync.Mutex
+	results []decided
+}
+
+func newDecisionWriter(opts Options, m *Metrics, audit *auditor, done func()) *decisionWriter {
+	return &decisionWriter{store: opts.Store, log: opts.Log, metrics: m, audit: audit, who: gatewayName(opts.Instance), done: done,
+		jobs: make(chan decided, auditQueue)}
+}
+
+// gatewayName is how a gateway signs what it decides.
+func gatewayName(instance string) string { return "gateway " + instance }
+
+// write hands a decision over and reports whether there was room for it. It
+// never blocks.
+func (w *decisionWriter) write(d decided) bool {
+	select {
+	case w.jobs <- d:
+		return true
+	default:
+		return false
+	}
+}
+
+// run writes until ctx ends.
+func (w *decisionWriter) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-w.jobs:
+			w.finish(ctx, d)
+		}
+	}
+}
+
+// finish writes one decision and its record.
+func (w *decisionWriter) finish(ctx context.Context, d decided) {
+	value := configs.CanonicalOverride(d.next)
+	d.written, d.err = w.store.Apply(ctx, configs.Write{Key: configs.OverrideKey(d.model), Value: value, Index: d.index})
+	switch {
+	case d.err == nil:
+		w.metrics.StoreWrite("overrides", "ok")
+		w.audit.decision(d, string(value), w.who)
+	case errors.Is(d.err, configs.ErrConflict):
+		w.metrics.StoreWrite("overrides", "conflict")
+	default:
+		w.metrics.StoreWrite("overrides", "error")
+	}
+	w.mu.Lock()
+	w.results = append(w.results, d)
+	w.mu.Unlock()
+	w.done()
+}
+
+// take returns what became of decisions since it was called last.
+func (w *decisionWriter) take() []decided {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	results := w.results
+	w.results = nil
+	return results
+}
+
+// decision records a decision about a rollout that was written, with its
+// numbers.
+func (a *auditor) decision(d decided, text, who string) {
+	made := d.next.Rollout.Decision
+	record := configs.AuditRecord{
+		Model: d.model, Index: d.written, Event: string(made.Event), At: a.now().UTC(), Who: configs.AuditWho{User: who},
+		Reason: made.Reason, Document: text, Outcome: "written",
+	}
+	a.add(auditJob{"audit", d.model, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
+}

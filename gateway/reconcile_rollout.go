@@ -1,0 +1,297 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/rollout"
+)
+
+const (
+	// judgeEvery is how often rollouts are judged at least, judgeAfter how soon
+	// after a bad event.
+	judgeEvery = time.Second
+	judgeAfter = 10 * time.Millisecond
+	// decideAgain is how long a decision may be on its way before it is made
+	// anew.
+	decideAgain = 2 * time.Second
+)
+
+// judgeSoon says that there is something to judge. It never blocks.
+func (r *reconciler) judgeSoon() {
+	select {
+	case r.judge <- struct{}{}:
+	default:
+	}
+}
+
+// steer says what a document and the override beside it come to.
+func (r *reconciler) steer(model string, doc *configs.Document, now time.Time) configs.Steering {
+	return doc.Steer(r.overrideOf(model), r.opts.ModelVersion, now)
+}
+
+// overrideOf is what was decided beside a model's document: what this gateway
+// decided itself and could not write yet, or what the store holds.
+func (r *reconciler) overrideOf(model string) *configs.Override {
+	o := r.overrides[model]
+	switch {
+	case o == nil:
+		return nil
+	case o.local != nil:
+		return o.local
+	case o.good == nil:
+		return nil
+	}
+	return o.good.Override
+}
+
+// judgeRollouts judges every rollout that is under way, makes what decisions
+// follow, and returns when to look again. What it takes back is out of the very
+// next table.
+func (r *reconciler) judgeRollouts(now time.Time) (next time.Time) {
+	r.judged = now
+	var live []*liveRollout
+	for _, m := range r.sorted() {
+		state := r.runningState(m, now)
+		if state == nil {
+			m.live = nil
+			r.start(m, now)
+			continue
+		}
+		if m.live == nil || m.live.id != state.ID() {
+			l, err := newLiveRollout(m.name, r.exchange.epoch, m.inForce.doc, state)
+			if err != nil {
+				r.log.Error("rollout cannot be followed", "model", m.name, "error", err)
+				continue
+			}
+			m.live = l
+		}
+		live = append(live, m.live)
+		m.live.enter(state)
+		m.live.judge(state, now)
+		r.follow(m, state, now)
+		if r.overrides[m.name].local != nil {
+			m.live = nil
+			r.advance(m, now)
+		}
+	}
+	r.exchange.follow(live)
+	if len(live) > 0 {
+		next = now.Add(judgeEvery)
+	}
+	return next
+}
+
+// runningState is the state of the rollout that a model's document in force is
+// in the middle of. Under a hold nothing is judged: the weights are not those
+// of the rollout.
+func (r *reconciler) runningState(m *modelState, now time.Time) *configs.RolloutState {
+	if m.inForce == nil || m.inForce.doc.Rollout == nil {
+		return nil
+	}
+	s := r.steer(m.name, m.inForce.doc, now)
+	if s.Hold != nil || s.Rollout == nil || !s.Rollout.Running() {
+		return nil
+	}
+	return s.Rollout
+}
+
+// start begins a rollout of which nothing is decided yet, once its document is
+// in force and both of its versions can answer.
+func (r *reconciler) start(m *modelState, now time.Time) {
+	if m.inForce == nil || m.inForce != m.wanted || m.inForce.doc.Rollout == nil || r.frozen() {
+		return
+	}
+	s := r.steer(m.name, m.inForce.doc, now)
+	if s.Hold != nil || s.Rollout != nil || s.Problem != nil || !r.answers(m, m.inForce.doc.Rollout.Canary) || !r.answers(m, m.inForce.doc.Rollout.Stable) {
+		return
+	}
+	r.decide(m, configs.Decision{Event: configs.DecideStart, Reason: "the document has a rollout and both versions are ready"}, now)
+}
+
+// answers reports that a version of the document in force can answer.
+func (r *reconciler) answers(m *modelState, version string) bool {
+	res, _ := r.loader.Lookup(r.wantedVersion(m, m.inForce, version))
+	return res != nil
+}
+
+// follow does what the newest verdict says.
+func (r *reconciler) follow(m *modelState, state *configs.RolloutState, now time.Time) {
+	l := m.live
+	r.tellVerdict(l)
+	if reason := r.brokenCanary(m); reason != "" {
+		r.rollBack(m, configs.Decision{Reason: reason}, "breaker", now)
+		return
+	}
+	switch v := l.verdict; v.Action {
+	case rollout.Rollback:
+		guard, label := "", "inconclusive"
+		if v.Decisive {
+			guard, label = v.Guard.String(), v.Guard.String()
+		}
+		r.rollBack(m, configs.Decision{Reason: v.Reason, Guard: guard, Evidence: l.numbers()}, label, now)
+	case rollout.Advance, rollout.Promote:
+		if r.frozen() || m.inForce != m.wanted {
+			return
+		}
+		r.decide(m, configs.Decision{Event: configs.DecideStep, Reason: v.Reason, Evidence: l.numbers()}, now)
+	}
+}
+
+// tellVerdict logs a verdict that is another than the one before.
+func (r *reconciler) tellVerdict(l *liveRollout) {
+	if v := l.verdict; v.Action != l.told {
+		l.told = v.Action
+		r.log.Info("rollout", "model", l.model, "rollout", l.id, "step", l.step+1, "verdict", v.Action, "reason", v.Reason, "waiting", v.Waiting,
+			"requests", v.Requests, "stable_requests", v.StableRequests)
+	}
+}
+
+// brokenCanary says why a canary is taken back whose breaker opened while
+// stable's did not; empty where that is not so. What breaks both is not the
+// canary's fault.
+func (r *reconciler) brokenCanary(m *modelState) string {
+	ro := m.inForce.doc.Rollout
+	open := func(version string) bool {
+		res, _ := r.loader.Lookup(m.routed[version])
+		return res != nil && r.breakers[res].state() == breakerOpen
+	}
+	if m.live.step < 0 || !open(ro.Canary) || open(ro.Stable) {
+		return ""
+	}
+	return fmt.Sprintf("breaker: half or more of at least %d runs of version %s failed in %d seconds, and those of version %s did not",
+		breakerRequests, ro.Canary, breakerSeconds, ro.Stable)
+}
+
+// rollBack takes the canary back here at once, and writes so for the others.
+func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, now time.Time) {
+	o := r.overrides[m.name]
+	if o == nil {
+		return
+	}
+	d.Event, d.By, d.At = configs.DecideRollback, gatewayName(r.opts.Instance), now.UTC()
+	canary := m.inForce.doc.Rollout.Canary
+	if res, _ := r.loader.Lookup(m.routed[canary]); res != nil {
+		d.Digest = res.Digest()
+	}
+	next, err := m.inForce.doc.Decide(r.overrideOf(m.name), d)
+	if err != nil {
+		r.log.Error("rollback cannot be decided", "model", m.name, "error", err)
+		return
+	}
+	o.local = next
+	r.metrics.rolledBack(m.name, label)
+	r.log.Warn("canary taken back", "model", m.name, "rollout", m.live.id, "version", canary, "digest", d.Digest, "step", m.live.step+1,
+		"why", label, "reason", d.Reason, "evidence", d.Evidence)
+	r.writeDecision(m.name, next, now)
+}
+
+// decide makes a decision that counts once the store has it: no gateway moves
+// weights by itself.
+func (r *reconciler) decide(m *modelState, d configs.Decision, now time.Time) {
+	if o := r.overrides[m.name]; o != nil && now.Before(o.decidingUntil) {
+		return
+	}
+	d.By, d.At = gatewayName(r.opts.Instance), now.UTC()
+	next, err := m.inForce.doc.Decide(r.overrideOf(m.name), d)
+	if err != nil {
+		if !errors.Is(err, configs.ErrDecided) {
+			r.log.Error("rollout", "model", m.name, "decision", d.Event, "error", err)
+		}
+		return
+	}
+	r.writeDecision(m.name, next, now)
+}
+
+// writeDecision sends a decision on its way to the store, over what was read
+// there.
+func (r *reconciler) writeDecision(model string, next *configs.Override, now time.Time) {
+	o := r.overrides[model]
+	if o == nil {
+		o = &overrideState{}
+		r.overrides[model] = o
+	}
+	if r.decisions.write(decided{model: model, next: next, index: o.newest.Index}) {
+		o.decidingUntil = now.Add(decideAgain)
+	}
+}
+
+// takeDecided looks at what became of decisions, and writes again what only
+// counts here so far.
+func (r *reconciler) takeDecided(now time.Time) {
+	for _, d := range r.decisions.take() {
+		o := r.overrides[d.model]
+		if o == nil {
+			continue
+		}
+		made := d.next.Rollout.Decision
+		switch {
+		case d.err == nil:
+			r.log.Info("decision written", "model", d.model, "decision", made.Event, "reason", made.Reason, "index", d.written)
+		case errors.Is(d.err, configs.ErrConflict):
+			r.log.Info("somebody else decided first", "model", d.model, "decision", made.Event)
+		default:
+			r.log.Warn("decision is not written yet", "model", d.model, "decision", made.Event, "error", d.err)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.overrides)) {
+		o := r.overrides[name]
+		if o.local != nil && !now.Before(o.decidingUntil) {
+			r.replay(name, o, now)
+		}
+	}
+}
+
+// replay writes a rollback that the store does not have yet, or lets it go:
+// where the store says the same by now, or the operator moved on, be it to
+// another rollout or to another run of this one.
+func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
+	m := r.models[model]
+	if m == nil {
+		return
+	}
+	a := m.newestGood()
+	if a == nil {
+		return
+	}
+	basis := a.doc.Basis()
+	var stored *configs.Override
+	if o.good != nil {
+		stored = o.good.Override
+	}
+	there := a.doc.Steer(stored, r.opts.ModelVersion, now).Rollout
+	switch {
+	case a.doc.Rollout == nil || basis != o.local.Rollout.Basis || there != nil && there.ID() != o.local.Rollout.ID():
+		r.log.Info("rollback let go: the operator has moved on", "model", model)
+		o.local = nil
+	case there != nil && there.Phase == configs.PhaseRolledBack:
+		o.local = nil
+	default:
+		next, err := a.doc.Decide(stored, o.local.Rollout.Decision)
+		if err != nil {
+			r.log.Error("rollback cannot be written", "model", model, "error", err)
+			o.decidingUntil = now.Add(decideAgain)
+			return
+		}
+		// Where the store knows nothing of the rollout, it was lost: what was
+		// decided is what stands here.
+		if there == nil {
+			next = o.local
+		}
+		r.writeDecision(model, next, now)
+	}
+}
+
+// newestGood is the newest document that can be followed.
+func (m *modelState) newestGood() *accepted {
+	for _, a := range []*accepted{m.wanted, m.inForce, m.lastGood} {
+		if a != nil {
+			return a
+		}
+	}
+	return nil
+}
