@@ -73,10 +73,13 @@ type call struct {
 	model *modelRoute
 	run   batch.Call
 	// assigned is the arm that the request was drawn into, class what the first
-	// row was predicted to be. instead is set while another version answers in
-	// the place of the one that was drawn.
+	// row was predicted to be, alone how long the run took where the request had
+	// it for itself: runs of different size say nothing about versions. instead
+	// is set while another version answers in the place of the one that was
+	// drawn.
 	assigned assignment
 	class    class
+	alone    time.Duration
 	instead  bool
 	infer    oip.InferRequest
 	// runner is what runs the version that was chosen. tensors is the memory of
@@ -147,7 +150,7 @@ func (c *call) forget() {
 	c.infer.Reset()
 	c.run.Reset()
 	c.runner = nil
-	c.assigned, c.class, c.instead = assignment{}, 0, false
+	c.assigned, c.class, c.alone, c.instead = assignment{}, 0, 0, false
 	c.route.model, c.route.version = nil, nil
 	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
 }

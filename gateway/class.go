@@ -167,8 +167,12 @@ func integer(t runtime.DataType, b []byte) int64 {
 func (c *call) note(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) idNote {
 	c.class = v.class.of(outputs, v.runner.Signature())
 	var n idNote
-	if rows(request.Inputs, v.runner.Signature()) == 1 {
+	own := rows(request.Inputs, v.runner.Signature())
+	if own == 1 {
 		n.class = c.class
+	}
+	if int64(c.run.BatchRows) == own {
+		c.alone = c.run.Ran
 	}
 	if !c.instead {
 		c.assigned.note(&n)

@@ -40,7 +40,7 @@ func (c *call) predict(v *versionRoute) {
 		return
 	}
 	ended := c.try(v, p)
-	c.assigned.record(ended, v.class.classIndex(c.class), c.run.Ran)
+	c.assigned.record(ended, v.class.classIndex(c.class), c.alone)
 	if instead == nil || c.status != http.StatusInternalServerError {
 		return
 	}
