@@ -8,9 +8,11 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 )
 
@@ -92,4 +94,34 @@ func BenchmarkPath(b *testing.B) {
 		ctx.Response.SetBody(answer)
 	}}
 	b.Run("echo", serve(echo, json, timeouts))
+}
+
+// BenchmarkMetricsOfARequest is what counting one answered prediction costs, to
+// be held against BenchmarkPath: a request without metrics would cost that much
+// less. Writers on several cores do not hinder each other.
+func BenchmarkMetricsOfARequest(b *testing.B) {
+	counted := func(v *versionMetrics, stripe uint8, now time.Time) {
+		for st := range stageCount {
+			v.observe(stripe, st, 3000)
+		}
+		v.attempted(stripe, outcomeOK, true, 3*time.Microsecond, now)
+		v.answered(stripe, protocolHTTP, 200, 360, 120)
+	}
+	m := NewMetrics(prometheus.NewRegistry())
+	b.Run("one writer", func(b *testing.B) {
+		v, now := m.version("mozart", "1", "stable"), time.Now()
+		for b.Loop() {
+			counted(v, 0, now)
+		}
+	})
+	b.Run("as many as cores", func(b *testing.B) {
+		v, now := m.version("mozart", "2", "stable"), time.Now()
+		var writers atomic.Uint32
+		b.RunParallel(func(pb *testing.PB) {
+			stripe := uint8(writers.Add(1))
+			for pb.Next() {
+				counted(v, stripe, now)
+			}
+		})
+	})
 }
