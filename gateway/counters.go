@@ -109,7 +109,10 @@ type stripe struct {
 type versionCounters struct {
 	model, version string
 	stripes        [stripeCount]stripe
-	fallbacks      [fallbackReasonCount]atomic.Uint64
+	// native are the native histograms since created, nil unless asked for.
+	native    []nativeCounters
+	created   time.Time
+	fallbacks [fallbackReasonCount]atomic.Uint64
 }
 
 // versionMetrics are the handles of one version in one variant, resolved once
@@ -138,6 +141,9 @@ func (v *versionMetrics) answered(at uint8, p protocol, code int, bytesIn, bytes
 
 // observe measures one stage of a request, in nanoseconds or rows.
 func (v *versionCounters) observe(at uint8, st stage, value int64) {
+	if v.native != nil { // counted first: see bothForms
+		v.native[at%stripeCount].stages[st].observe(st, value)
+	}
 	v.stripes[at%stripeCount].stages[st].observe(stageBounds[st], value)
 }
 

@@ -19,6 +19,8 @@ import (
 // request touches are plain striped counters (versionMetrics), which are added
 // up when Prometheus asks; nothing on the path of a request looks a label up.
 type Metrics struct {
+	// native is set where histograms are native ones too.
+	native   bool
 	mu       sync.RWMutex
 	counters map[versionName]*versionCounters
 	handles  map[handleName]*versionMetrics
@@ -202,7 +204,7 @@ func (m *Metrics) version(model, version, variant string) *versionMetrics {
 	}
 	c := m.counters[name.versionName]
 	if c == nil {
-		c = &versionCounters{model: model, version: version}
+		c = m.newCounters(model, version)
 		m.counters[name.versionName] = c
 	}
 	v = &versionMetrics{versionCounters: c, variant: variant}
@@ -373,7 +375,11 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 			}
 		}
 		for st := range stageDescs {
-			to <- t.stages[st].metric(stage(st), v.model, v.version)
+			one := t.stages[st].metric(stage(st), v.model, v.version)
+			if v.native != nil {
+				one = v.nativeMetric(stage(st), one, float64(t.stages[st].sum)/stage(st).scale())
+			}
+			to <- one
 		}
 	}
 	m.collectFeedback(to)
@@ -405,20 +411,4 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 		gauge(connectedDesc, oneIf(s.Connected))
 		gauge(contactDesc, float64(s.LastContactUnixNano)/1e9)
 	}
-}
-
-// metric is a histogram as Prometheus takes it: bounds in base units, buckets
-// cumulative.
-func (h *histogramTotal) metric(st stage, labels ...string) prometheus.Metric {
-	scale := 1e9
-	if st == stageBatch {
-		scale = 1
-	}
-	buckets := make(map[float64]uint64, len(stageBounds[st]))
-	below := uint64(0)
-	for i, bound := range stageBounds[st] {
-		below += h.buckets[i]
-		buckets[float64(bound)/scale] = below
-	}
-	return prometheus.MustNewConstHistogram(stageDescs[st], h.count, float64(h.sum)/scale, buckets, labels...)
 }

@@ -20,6 +20,7 @@ type process struct {
 	batchSize, maxDimension                   int
 	shutdownDelay, shutdownTimeout            time.Duration
 	library                                   string
+	nativeHistograms                          bool
 }
 
 // keyPair names the files of a listener's certificate; both empty is none.
@@ -41,7 +42,8 @@ func (s *settings) check(hostname string) (process, error) {
 		metricsEndpoint: c.metricsEndpoint(),
 		appEnv:          c.oneOf("app-env", "development", "staging", "production"),
 		batchSize:       c.number("batch-size", 1), maxDimension: c.number("max-sequence-length", 0),
-		shutdownDelay: c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
+		nativeHistograms: c.truth("native-histograms"),
+		shutdownDelay:    c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
 	}
 	if v := s.get("unix-socket"); v != "off" {
 		p.unixSocket = v
@@ -49,10 +51,7 @@ func (s *settings) check(hostname string) (process, error) {
 	if s.get("http-addr") == "off" && s.get("grpc-addr") == "off" && p.unixSocket == "" {
 		c.problems = append(c.problems, errors.New("http-addr, grpc-addr and unix-socket are all off: nothing would be served"))
 	}
-	switch on, err := strconv.ParseBool(s.get("enable-monitoring")); {
-	case err != nil:
-		c.bad("enable-monitoring", "true or false")
-	case !on:
+	if !c.truth("enable-monitoring") {
 		p.metricsAddr = ""
 	}
 	if s.get("log-format") == "" {
@@ -124,6 +123,14 @@ func (c *checking) number(flag string, least int) int {
 		c.bad(flag, fmt.Sprintf("a whole number from %d", least))
 	}
 	return n
+}
+
+func (c *checking) truth(flag string) bool {
+	on, err := strconv.ParseBool(c.get(flag))
+	if err != nil {
+		c.bad(flag, "true or false")
+	}
+	return on
 }
 
 func (c *checking) span(flag string) time.Duration {

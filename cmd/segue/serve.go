@@ -72,6 +72,9 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 
 	registry, executor := newRegistry(engine), batch.New(batch.Options{})
 	metrics := gateway.NewMetrics(registry)
+	if p.nativeHistograms {
+		metrics.NativeHistograms()
+	}
 	source, fleet, err := openConfiguration(p, metrics.StoreWrite, log)
 	if err != nil {
 		return err

@@ -45,6 +45,7 @@ func newSettings(getenv func(string) string) *settings {
 		{flag: "metrics-addr", field: "METRICS_PORT", fromField: port, fallback: ":8002", help: "metrics and health, or off"},
 		{flag: "metrics-endpoint", field: "METRICS_ENDPOINT", fallback: "/metrics", help: "path of the metrics"},
 		{flag: "enable-monitoring", field: "ENABLE_MONITORING", fallback: "true", help: "false switches the metrics listener off"},
+		{flag: "native-histograms", fallback: "false", help: "true gives histograms of requests Prometheus's native form too"},
 		{flag: "admin-addr", fallback: "127.0.0.1:8003", help: "admin listener, or off; beyond loopback it needs TLS or an admin key"},
 		{flag: "tls-cert", help: "certificate of the data listeners (PEM file, re-read when it changes)"},
 		{flag: "tls-key", help: "its private key"},
