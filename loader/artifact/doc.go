@@ -9,7 +9,8 @@
 // engine read lies inside the folder, is a regular file, and has the listed
 // size and SHA-256. Parsers bound their memory by limits of their own and not
 // by what a file claims. Errors name files relative to the artifact, never a
-// place on the machine.
+// place on the machine. A Verifier promises the same of an earlier time, as long
+// as the file system says that nothing changed since.
 //
 // It never runs a model, never follows a path out of the folder, and changes
 // nothing on disk but for Write.
