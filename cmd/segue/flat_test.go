@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/segue-serving/segue/cmd/segue/seguetest"
 	"github.com/segue-serving/segue/loader/artifact"
@@ -35,7 +36,12 @@ func (f *fleet) held(t testing.TB) held {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return held{f.ResidentBytes(t), count("fd"), count("task"), goroutines}
+	// The version that was replaced may be on its way out: the least of a second.
+	resident := f.ResidentBytes(t)
+	for end := time.Now().Add(time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		resident = min(resident, f.ResidentBytes(t))
+	}
+	return held{resident, count("fd"), count("task"), goroutines}
 }
 
 func (h held) String() string {
