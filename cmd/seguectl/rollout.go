@@ -197,7 +197,7 @@ func (c *cli) witness(ctx context.Context, s *source, doc *configs.Document, sta
 			made.Digest = m.Versions[doc.Rollout.Canary].Digest
 		}
 	}
-	if state != nil {
+	if state != nil && state.Running() { // after the end they are those of an older decision
 		if view := viewOf(gateways, doc.Model); view != nil && view.ID == state.ID() {
 			made.Evidence = view.Guards
 		}

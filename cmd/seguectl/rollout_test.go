@@ -139,6 +139,9 @@ func TestEvidenceIsDrawnAgainstItsThreshold(t *testing.T) {
 			t.Errorf("%v of %v: %s, want %s", c.value, c.threshold, got, c.want)
 		}
 	}
+	if got := ratio(-0.02, 3); got != "0.0 of 3.0" {
+		t.Errorf("got %s", got)
+	}
 	for d, want := range map[time.Duration]string{-time.Second: "0s", 59 * time.Second: "59s", 14 * time.Minute: "14m", 200 * time.Minute: "3h20m", 52 * time.Hour: "2d4h"} {
 		if got := span(d); got != want {
 			t.Errorf("%s is %s, want %s", d, got, want)

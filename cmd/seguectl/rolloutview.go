@@ -204,7 +204,7 @@ func ratio(value, threshold float64) string {
 	if threshold <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%.1f of %.1f", value, threshold)
+	return fmt.Sprintf("%.1f of %.1f", math.Round(value*10)/10+0, threshold) // + 0: no -0.0
 }
 
 // counts are bad events among units, - where nothing is counted.
