@@ -14,6 +14,7 @@ import (
 // Bounds beyond which a number is a slip of the hand.
 const (
 	maxThreads   = 1024
+	maxInstances = 64
 	maxBatchSize = 1 << 20
 	maxBurst     = 1 << 30
 	maxSalt      = 256
@@ -175,6 +176,7 @@ func checkRuntime(rt Runtime, path string, r *report) {
 		r.problem(at, "%s is not a device: write cpu, cuda or cuda:0 to cuda:99", quoteShort(rt.Device))
 	}
 	between(r, path+".threads", rt.Threads, maxThreads)
+	between(r, path+".instances", rt.Instances, maxInstances)
 	between(r, path+".max_batch_size", rt.MaxBatchSize, maxBatchSize)
 	between(r, path+".max_dimension", rt.MaxDimension, math.MaxInt)
 }

@@ -11,6 +11,7 @@ import (
 const (
 	DefaultDevice       = "cpu"
 	DefaultThreads      = 1
+	DefaultInstances    = 1
 	DefaultMaxBatchSize = 32
 	DefaultQueue        = 256
 	DefaultTimeout      = 30 * time.Second
@@ -52,6 +53,9 @@ func (r Runtime) Or(other Runtime) Runtime {
 	if r.Threads == 0 {
 		r.Threads = other.Threads
 	}
+	if r.Instances == 0 {
+		r.Instances = other.Instances
+	}
 	if r.MaxBatchSize == 0 {
 		r.MaxBatchSize = other.MaxBatchSize
 	}
@@ -68,7 +72,7 @@ func (r Runtime) Or(other Runtime) Runtime {
 // the process's, over the defaults. MaxDimension stays 0 (no limit) where none
 // of them sets it.
 func (d *Document) RuntimeOf(version string, process Runtime) Runtime {
-	defaults := Runtime{Device: DefaultDevice, Threads: DefaultThreads, MaxBatchSize: DefaultMaxBatchSize}
+	defaults := Runtime{Device: DefaultDevice, Threads: DefaultThreads, Instances: DefaultInstances, MaxBatchSize: DefaultMaxBatchSize}
 	return d.Versions[version].Runtime.Or(d.Runtime).Or(process).Or(defaults)
 }
 

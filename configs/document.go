@@ -96,6 +96,10 @@ type Runtime struct {
 	Device string `json:"device,omitempty"`
 	// Threads is the number of threads inside one run; default 1.
 	Threads int `json:"threads,omitempty"`
+	// Instances is how many sessions of a version there are; default 1. More
+	// help runs of microseconds that follow each other without a pause, at the
+	// price of the weights' memory each.
+	Instances int `json:"instances,omitempty"`
 	// MaxBatchSize is the largest first dimension of a request; default is
 	// the process's BATCH_SIZE, 32.
 	MaxBatchSize int `json:"max_batch_size,omitempty"`

@@ -127,8 +127,9 @@ func constrain(of string, s *jsonschema.Schema) {
 		ratios()
 	case "Runtime":
 		p("device").Pattern = devicePattern
-		atLeast("0", "threads", "max_batch_size", "max_dimension")
-		p("threads").Maximum, p("max_batch_size").Maximum = json.Number(fmt.Sprint(maxThreads)), json.Number(fmt.Sprint(maxBatchSize))
+		atLeast("0", "threads", "instances", "max_batch_size", "max_dimension")
+		p("threads").Maximum, p("instances").Maximum = json.Number(fmt.Sprint(maxThreads)), json.Number(fmt.Sprint(maxInstances))
+		p("max_batch_size").Maximum = json.Number(fmt.Sprint(maxBatchSize))
 	case "Limits":
 		atLeast("0", "rate", "burst", "queue")
 	case "Settings":

@@ -115,6 +115,29 @@ type VersionStatus struct {
 	Digest string `json:"digest,omitempty"`
 	// Since is when the state was entered.
 	Since time.Time `json:"since,omitzero"`
+	// Execution says how requests are run, of a version in memory.
+	Execution *ExecutionStatus `json:"execution,omitempty"`
+}
+
+// ExecutionStatus says how the requests of a version are run, as warming it up
+// found best, with the figures that it was chosen by.
+type ExecutionStatus struct {
+	// Mode is inline (a request runs in its own goroutine) or worker (it is
+	// handed over to one of Workers threads).
+	Mode    string `json:"mode"`
+	Workers int    `json:"workers"`
+	// Instances is how many sessions there are.
+	Instances int `json:"instances"`
+	// FixedNS and PerRowNS are the cost of a run in nanoseconds: the first, and
+	// the second for each row.
+	FixedNS  int64 `json:"fixed_ns"`
+	PerRowNS int64 `json:"per_row_ns"`
+	// MaxBatch is how many rows of several requests may share a run, and
+	// Batching why.
+	MaxBatch int    `json:"max_batch"`
+	Batching string `json:"batching"`
+	// Queue is how many requests may wait.
+	Queue int `json:"queue"`
 }
 
 // StatusKey is the key of an instance's status.
@@ -242,7 +265,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Digest, v.Since = "", time.Time{}
+		v.Digest, v.Since, v.Execution = "", time.Time{}, nil
 		return v, true
 	})
 	return m

@@ -38,7 +38,7 @@ func TestTheTableSaysWhatTheDocumentSays(t *testing.T) {
 		t.Errorf("version %+v", v)
 	}
 	for w := range b.loader.wanted {
-		want := loader.Wanted{Model: "mozart", Version: w.Version, URI: w.URI, Device: "cpu", Threads: 1, MaxBatch: 8, QueueLimit: 5}
+		want := loader.Wanted{Model: "mozart", Version: w.Version, URI: w.URI, Device: "cpu", Threads: 1, Instances: 1, MaxBatch: 8, QueueLimit: 5}
 		if w.Version == "2" {
 			want.Threads, want.MaxBatch = 2, 4
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/loader"
 )
 
 // statusPublisher keeps the newest status for the admin listener and hands
@@ -94,11 +95,27 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 		}
 		for version := range a.doc.Versions {
 			w := r.wantedVersion(m, a, version)
-			_, st := r.loader.Lookup(w)
-			s.Versions[version] = configs.VersionStatus{State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC()}
+			res, st := r.loader.Lookup(w)
+			s.Versions[version] = configs.VersionStatus{
+				State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
+			}
 		}
 	}
 	return s
+}
+
+// execution says how a version in memory runs its requests, nil where it is in
+// none.
+func execution(res *loader.Resident) *configs.ExecutionStatus {
+	if res == nil {
+		return nil
+	}
+	i := res.Instance().(Instance)
+	p := i.Plan()
+	return &configs.ExecutionStatus{
+		Mode: p.Mode, Workers: p.Workers, Instances: p.Sessions, FixedNS: p.Fixed.Nanoseconds(), PerRowNS: p.PerRow.Nanoseconds(),
+		MaxBatch: p.MaxBatch, Batching: p.Batching, Queue: i.Stats().QueueLimit,
+	}
 }
 
 // waitingFor says what stands between the newest state of the model's keys and

@@ -90,8 +90,13 @@ type Wanted struct {
 	// Device and Threads are those of runtime.Options.
 	Device  string
 	Threads int
+	// Instances is how many sessions are opened; 0 counts as 1. The loader only
+	// hands it on to Open, as it does MaxQueueDelay.
+	Instances int
 	// MaxBatch is the largest batch that it will meet; 0 counts as 1.
 	MaxBatch int
+	// MaxQueueDelay is how long a run may wait for more rows.
+	MaxQueueDelay time.Duration
 	// QueueLimit is how many requests may wait for it. The loader only hands
 	// it on to Open.
 	QueueLimit int

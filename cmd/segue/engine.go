@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -72,19 +73,32 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, store.NewMetrics(registry)),
 			Probe:  probe.NewCache(engine.Version(), child.Probe).Probe,
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
-				session, err := engine.Open(ctx, r.ModelPath, runtime.Options{Device: r.Wanted.Device, Threads: r.Wanted.Threads})
-				if err != nil {
-					return nil, err
-				}
-				return gateway.Instance{Instance: executor.Instance(session, batch.InstanceOptions{
-					Name: r.Wanted.Model, Version: r.Wanted.Version, QueueLimit: r.Wanted.QueueLimit, MaxBatch: r.Wanted.MaxBatch,
-				})}, nil
+				return openInstance(ctx, engine, executor, r.ModelPath, r.Wanted)
 			},
 			Log: log, Metrics: loader.NewMetrics(registry), Concurrency: loadsAtOnce,
 		},
 		Runtime:      configs.Runtime{MaxBatchSize: p.batchSize, MaxDimension: p.maxDimension},
 		ModelVersion: p.modelVersion, MaxTensorBytes: maxTensorBytes, Log: log, Metrics: metrics,
 	})
+}
+
+// openInstance opens all sessions of a version, or none.
+func openInstance(ctx context.Context, engine runtime.Engine, executor *batch.Executor, path string, w loader.Wanted) (loader.Instance, error) {
+	var sessions []runtime.Session
+	for range max(1, w.Instances) {
+		session, err := engine.Open(ctx, path, runtime.Options{Device: w.Device, Threads: w.Threads})
+		if err != nil {
+			for _, s := range sessions {
+				err = errors.Join(err, s.Close())
+			}
+			return nil, err
+		}
+		sessions = append(sessions, session)
+	}
+	return gateway.Instance{Instance: executor.Instance(sessions[0], batch.InstanceOptions{
+		Name: w.Model, Version: w.Version, Device: w.Device, QueueLimit: w.QueueLimit,
+		MaxBatch: w.MaxBatch, MaxQueueDelay: w.MaxQueueDelay, Sessions: sessions[1:],
+	})}, nil
 }
 
 // ownProbe runs this very program as the child that tries a new version.

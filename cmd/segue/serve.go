@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/segue-serving/segue/gateway"
-	"github.com/segue-serving/segue/runtime/batch"
 )
 
 // serveCommand runs a gateway.
@@ -70,7 +69,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	}
 	defer closeEngine(engine, log)
 
-	registry, executor := newRegistry(engine), batch.New(batch.Options{})
+	registry, executor := newRegistry(engine), newExecutor()
 	metrics := gateway.NewMetrics(registry)
 	if p.nativeHistograms {
 		metrics.NativeHistograms()
@@ -125,6 +124,9 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	stopGateway()
 	failure = errors.Join(failure, waitFor(ended, log))
 	listeners.close()
+	if executor.Stats().Busy == 0 { // a worker in a run that does not end ends with the process
+		executor.Close()
+	}
 	if failure != nil {
 		return fmt.Errorf("serve: %w", failure)
 	}

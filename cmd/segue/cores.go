@@ -1,0 +1,74 @@
+package main
+
+import (
+	"io/fs"
+	"math"
+	"os"
+	"path"
+	goruntime "runtime"
+	"strconv"
+	"strings"
+
+	"github.com/segue-serving/segue/runtime/batch"
+)
+
+// newExecutor has a place for a run on each core. Workers compute in C, where
+// Go would count them as busy with Go's own work and let sockets wait for up to
+// ten milliseconds; so each adds to the threads that Go may run.
+func newExecutor() *batch.Executor {
+	n := cores(os.DirFS("/"))
+	return batch.New(batch.Options{Permits: n, OnWorkers: func(workers int) { goruntime.GOMAXPROCS(n + workers) }})
+}
+
+// cores is how many the process may use: as many as GOMAXPROCS says where it is
+// set, else the least of the CPUs that it may run on and the limits of its
+// control groups, rounded up. Go's own reckoning is never under 2.
+func cores(root fs.FS) int {
+	if n, err := strconv.Atoi(os.Getenv("GOMAXPROCS")); err == nil && n > 0 {
+		return n
+	}
+	least := float64(goruntime.NumCPU())
+	groups, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return int(least)
+	}
+	for line := range strings.Lines(string(groups)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // number, controllers, path
+		if len(parts) != 3 || parts[1] != "" && !strings.Contains(","+parts[1]+",", ",cpu,") {
+			continue
+		}
+		mount := "sys/fs/cgroup"
+		if parts[1] != "" {
+			mount = "sys/fs/cgroup/cpu"
+		}
+		for at := path.Clean("/" + parts[2]); ; at = path.Dir(at) {
+			least = min(least, share(root, path.Join(mount, at)))
+			if at == "/" {
+				break
+			}
+		}
+	}
+	return max(1, int(math.Ceil(least)))
+}
+
+// share is how many CPUs' time a control group may use, infinite without a
+// limit.
+func share(root fs.FS, group string) float64 {
+	read := func(name string) []string {
+		text, _ := fs.ReadFile(root, path.Join(group, name)) // missing is no limit
+		return strings.Fields(string(text))
+	}
+	limit := read("cpu.max") // of version 2: quota and period
+	if limit == nil {
+		limit = append(read("cpu.cfs_quota_us"), read("cpu.cfs_period_us")...)
+	}
+	if len(limit) != 2 {
+		return math.Inf(1)
+	}
+	quota, err := strconv.ParseFloat(limit[0], 64)
+	period, periodErr := strconv.ParseFloat(limit[1], 64)
+	if err != nil || periodErr != nil || quota <= 0 || period <= 0 {
+		return math.Inf(1) // the word max, or -1
+	}
+	return quota / period
+}
