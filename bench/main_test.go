@@ -62,7 +62,7 @@ func binary(t *testing.T) string {
 	return path
 }
 
-// TestScenariosMeasureARealGateway runs both kinds of scenario, as small as
+// TestScenariosMeasureARealGateway runs every kind of scenario, as small as
 // they can be, on the program itself with a real Consul agent.
 func TestScenariosMeasureARealGateway(t *testing.T) {
 	program, out := binary(t), filepath.Join(t.TempDir(), "results")
@@ -107,6 +107,15 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 		}
 	}
 
+	offered := measured("small-offered")
+	for _, p := range offered.Offered.Series[0].Points {
+		if len(p.Rounds) != 1 || p.Rounds[0].Latency.Count < 3 || p.Rounds[0].Offered <= 0 || (p.Rounds[0].BesidePerSecond > 0) != p.Beside {
+			t.Errorf("%s: %+v", p.Name, p.Rounds)
+		}
+	}
+	if len(offered.Aims) != 2 || !offered.Aims[1].Met() || offered.Aims[1].Unit != "×" {
+		t.Errorf("aims: %+v", offered.Aims)
+	}
 	overhead := measured("small-overhead")
 	m := overhead.Throughput.Models[0]
 	for _, c := range m.Contenders {
@@ -124,10 +133,15 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 		t.Errorf("ratios: %+v", m.Ratios)
 	}
 
+	summary, err := os.ReadFile(filepath.Join(out, "summary.md"))
+	if err != nil || !strings.Contains(string(summary), "| [small-offered](small-offered.md) | gateway on tiny: p99 of with / alone | ≤ 1000 × |") ||
+		!strings.Contains(string(summary), "2 (a try)") {
+		t.Errorf("the summary is %s: %v", summary, err)
+	}
 	// What is there is not replaced unasked, and named where it is.
 	var stderr bytes.Buffer
 	again := []string{"--scenario", "bench/testdata/small-overhead.yaml", "--binary", program, "--out", out}
-	err := run(context.Background(), again, &stderr, &stderr)
+	err = run(context.Background(), again, &stderr, &stderr)
 	if exitCode(err, &stderr) != exitUsage || !strings.Contains(err.Error(), "--overwrite replaces it") {
 		t.Errorf("an earlier result is replaced: %v", err)
 	}
@@ -166,7 +180,7 @@ func TestWrongUsageIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
 			t.Errorf("%v: got %v, want %q; printed %s", arguments, err, says, &stdout)
 		}
 	}
-	f("no built-in scenario \"speed\": want cnn, peers-cnn, peers-more, peers-tiny, swaps, tiny", "--scenario", "speed")
+	f("no built-in scenario \"speed\": want cnn, mix, overload-cnn, overload, peers-cnn, peers-more, peers-sweep, peers-tiny, swaps, sweep, tiny", "--scenario", "speed")
 	f("--rounds is 0", "--rounds", "0")
 	f("--seconds is -1", "--seconds", "-1")
 	f(`unknown argument "swaps"`, "swaps")
@@ -201,7 +215,7 @@ func TestOptionsShortenAndChooseScenarios(t *testing.T) {
 	if got := names(options{}); strings.Contains(got, "peers") || !strings.Contains(got, "tiny") {
 		t.Errorf("without other servers: %s", got)
 	}
-	if got := names(options{peers: true}); !strings.HasPrefix(got, "peers-cnn peers-more peers-tiny") || strings.Contains(got, "swaps") {
+	if got := names(options{peers: true}); !strings.HasPrefix(got, "peers-cnn peers-more peers-sweep peers-tiny") || strings.Contains(got, "swaps") {
 		t.Errorf("with other servers: %s", got)
 	}
 	if got := names(options{scenarios: []string{"tiny", "bench/testdata/small-overhead.yaml"}}); got != "tiny small-overhead" {

@@ -38,6 +38,34 @@ func mayWrite(o options, name string, stderr io.Writer) error {
 	return nil
 }
 
+// summarise writes the figures to reach of every result in the folder.
+func summarise(o options, stderr io.Writer) error {
+	if o.out == "" {
+		return nil
+	}
+	files, err := filepath.Glob(filepath.Join(o.out, "*.json"))
+	if err != nil {
+		return err
+	}
+	var all []*report.Result
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		var r report.Result
+		if json.Unmarshal(text, &r) == nil && r.Scenario != "" {
+			all = append(all, &r)
+		}
+	}
+	path := filepath.Join(o.out, "summary.md")
+	if err := os.WriteFile(path, []byte(report.Summary(all)), 0o644); err != nil {
+		return err
+	}
+	fmt.Fprintf(stderr, "bench: wrote %s\n", path)
+	return nil
+}
+
 // write leaves a result in the folder as JSON, Markdown and SVG.
 func write(o options, r *report.Result, stderr io.Writer) error {
 	if o.out == "" {

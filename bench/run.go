@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/segue-serving/segue/bench/measure"
@@ -52,7 +51,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 		return err
 	}
 	defer os.RemoveAll(dir)
-	generate := sync.OnceValues(func() (string, error) { return filepath.Join(dir, "models"), models.Write(dir) })
+	generate := func(model string) (string, error) { return filepath.Join(dir, "models"), models.Write(dir, model) }
 	var results []*report.Result
 	for _, s := range chosen {
 		result, err := measureOne(ctx, o, s, generate, arguments, stderr)
@@ -63,6 +62,9 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 		if err := write(o, result, stderr); err != nil {
 			return err
 		}
+	}
+	if err := summarise(o, stderr); err != nil {
+		return err
 	}
 	if err := show(stdout, o, results); err != nil {
 		return err
@@ -83,7 +85,7 @@ func verdict(results []*report.Result) error {
 }
 
 // measureOne measures one scenario and notes what it ran on.
-func measureOne(ctx context.Context, o options, s *scenario.Scenario, generate func() (string, error), arguments []string, stderr io.Writer) (*report.Result, error) {
+func measureOne(ctx context.Context, o options, s *scenario.Scenario, generate func(model string) (string, error), arguments []string, stderr io.Writer) (*report.Result, error) {
 	setup, err := describe(ctx)
 	if err != nil {
 		return nil, err

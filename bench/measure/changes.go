@@ -78,7 +78,7 @@ func (r *runner) changes(ctx context.Context, o *scenario.Changes) (err error) {
 	for _, p := range o.Phases {
 		figures.Phases = append(figures.Phases, report.Phase{
 			Name: p.Name, Change: p.Change,
-			Every: report.Milliseconds(time.Duration(p.Every)), AimP99: report.Milliseconds(time.Duration(p.AimP99)),
+			Every: report.Milliseconds(time.Duration(p.Every)), AimP99: report.Milliseconds(time.Duration(p.AimP99)), Within: report.Milliseconds(time.Duration(p.Within)),
 		})
 	}
 	for round := range r.scenario.Rounds {
@@ -88,6 +88,14 @@ func (r *runner) changes(ctx context.Context, o *scenario.Changes) (err error) {
 				return fmt.Errorf("round %d, %s: %w", round+1, o.Phases[i].Name, err)
 			}
 			figures.Phases[i].Rounds = append(figures.Phases[i].Rounds, *measured)
+		}
+	}
+	for i, p := range o.Phases {
+		if p.AimRatio > 0 {
+			r.result.Aims = append(r.result.Aims, figures.Aim(i, p.AimRatio))
+		}
+		if p.AimP99 > 0 {
+			r.result.Aims = append(r.result.Aims, figures.AimInForce(i))
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +25,9 @@ func (f *fleet) phase(ctx context.Context, round int, p scenario.Phase) (*report
 	where := fmt.Sprintf("round %d, %s", round+1, p.Name)
 	f.fail(where, out)
 	figures.Latency = report.NewLatency(out.Latency)
+	if p.Within > 0 {
+		figures.Latency = report.NewLatency(within(out.Samples, figures.Written, time.Duration(p.Within)))
+	}
 	figures.LatenessP99 = report.Milliseconds(out.Lateness.Quantile(.99))
 	figures.PerSecond = float64(out.Answered) / out.Window.Seconds()
 	figures.Failed = out.Failed
@@ -58,6 +62,20 @@ func (f *fleet) underLoad(ctx context.Context, round int, p scenario.Phase, figu
 	return f.still(ctx, round)
 }
 
+// within gathers the good answers to requests that were due so soon after a
+// write; written is in milliseconds from the begin of the load that counts.
+func within(samples []load.Sample, written []float64, soon time.Duration) *load.Histogram {
+	h := load.NewHistogram()
+	for _, s := range samples {
+		due := report.Milliseconds(s.Due)
+		near := slices.ContainsFunc(written, func(at float64) bool { return due >= at && due < at+report.Milliseconds(soon) })
+		if near && s.Kind == load.Good {
+			h.Record(s.Latency)
+		}
+	}
+	return h
+}
+
 // open sends the load of one measurement; the same round has the same
 // schedule in every phase.
 func (f *fleet) open(ctx context.Context, round int, during time.Duration, seen *sightings) (*load.Outcome, error) {
@@ -68,7 +86,7 @@ func (f *fleet) open(ctx context.Context, round int, during time.Duration, seen 
 	}
 	return load.Open(ctx, target, load.OpenOptions{
 		Rate: f.offered, Arrivals: load.Arrivals(f.options.Arrivals), Seed: uint64(round), Connections: f.options.Connections,
-		Warmup: f.warmup(), Duration: during, Meters: meters(f.gateway.PID(), f.consul.PID()),
+		Warmup: f.warmup(), Duration: during, Keep: true, Meters: meters(f.gateway.PID(), f.consul.PID()),
 	})
 }
 
@@ -141,6 +159,7 @@ func (f *fleet) change(ctx context.Context, begin time.Time, p scenario.Phase, s
 		case <-time.After(time.Until(due)):
 		}
 		written := time.Now()
+		figures.Written = append(figures.Written, report.Milliseconds(written.Sub(begin)))
 		index, took, err := f.write(next())
 		if err != nil {
 			return 0, err

@@ -25,9 +25,9 @@ type Parts struct {
 	Gateway string
 	Consul  func() (string, error)
 	// Models is the folder of artifacts, as model/version. Those that are not
-	// in it are taken from Generate, which returns another such folder.
+	// in it are made by Generate, which returns another such folder.
 	Models   string
-	Generate func() (string, error)
+	Generate func(model string) (string, error)
 	// Peers is the folder of the other servers, Python finds the program that
 	// runs one.
 	Peers  string
@@ -45,10 +45,13 @@ func Run(ctx context.Context, s *scenario.Scenario, p Parts) (*report.Result, er
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	r := &runner{Parts: p, scenario: s, dir: dir, result: &report.Result{Scenario: s.Name, Title: s.Title, Failures: []string{}, Aims: []report.Aim{}}}
-	if s.Changes != nil {
+	r := &runner{Parts: p, scenario: s, dir: dir, generated: map[string]string{}, result: &report.Result{Scenario: s.Name, Title: s.Title, Failures: []string{}, Aims: []report.Aim{}}}
+	switch {
+	case s.Changes != nil:
 		err = r.changes(ctx, s.Changes)
-	} else {
+	case s.Offered != nil:
+		err = r.offered(ctx, s.Offered)
+	default:
 		err = r.throughput(ctx, s.Throughput)
 	}
 	return r.result, err
@@ -60,6 +63,8 @@ type runner struct {
 	scenario *scenario.Scenario
 	dir      string
 	result   *report.Result
+	// generated are the folders of the models that were made for this run.
+	generated map[string]string
 }
 
 // answerTimeout is far above any latency that a result would be believed with.
@@ -117,8 +122,15 @@ func (r *runner) folder(model, version string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return dir, err
 	}
-	generated, err := r.Generate()
-	return filepath.Join(generated, model, version), err
+	if dir, ok := r.generated[model]; ok {
+		return filepath.Join(dir, version), nil
+	}
+	generated, err := r.Generate(model)
+	if err != nil {
+		return "", err
+	}
+	r.generated[model] = filepath.Join(generated, model)
+	return filepath.Join(r.generated[model], version), nil
 }
 
 // artifact reads the manifest of a version and makes its requests.

@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"fmt"
+	"math"
 
 	"github.com/segue-serving/segue/bench/load"
 	"github.com/segue-serving/segue/bench/report"
@@ -122,7 +123,7 @@ func aims(asked []scenario.Ratio, m *report.ModelFigures) []report.Aim {
 		}
 		aim := report.Aim{
 			What: fmt.Sprintf("%s: %s / %s, %s", m.Model, r.Of, r.To, figureName(r.Figure)), Unit: "×",
-			AtLeast: r.AtLeast, AtMost: r.AtMost,
+			AtLeast: r.AtLeast, AtMost: r.AtMost, Measured: rounds(m, r.Of, r.To),
 		}
 		switch ratio := &m.Ratios[i]; {
 		case r.Figure == scenario.FigurePerSecond:
@@ -148,4 +149,15 @@ func figureName(figure string) string {
 		return "server CPU per answer"
 	}
 	return figure
+}
+
+// rounds is how many rounds count for both of two contenders.
+func rounds(m *report.ModelFigures, of, to string) int {
+	fewest := math.MaxInt
+	for i := range m.Contenders {
+		if c := &m.Contenders[i]; c.Name == of || c.Name == to {
+			fewest = min(fewest, len(c.Rounds))
+		}
+	}
+	return fewest
 }

@@ -4,15 +4,19 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // network is layers after one another on an input of channels × height ×
 // width, or on a vector, whose height and width are 1.
 type network struct {
-	name   string
-	input  [3]int64
-	flat   bool // the input's shape is [batch, channels]
-	layers []layer
+	name  string
+	input [3]int64
+	flat  bool // the input's shape is [batch, channels]
+	// enlarged is how often every value of the input is repeated to the right
+	// and below, 1 for not at all.
+	enlarged int64
+	layers   []layer
 }
 
 // layer is a convolution with a kernel of 3×3, a padding of 1 and a stride of
@@ -32,8 +36,8 @@ const (
 // newNetwork draws the weights. They are as large as keeps the values of one
 // layer as large as those of the last (He et al., 2015), and evenly spread: that
 // takes no function whose last bits depend on the machine.
-func newNetwork(name string, seed uint64, input [3]int64, convolutions, dense []int64) *network {
-	n := &network{name: name, input: input, flat: len(convolutions) == 0}
+func newNetwork(name string, seed uint64, input [3]int64, enlarged int64, convolutions, dense []int64) *network {
+	n := &network{name: name, input: input, flat: len(convolutions) == 0, enlarged: enlarged}
 	random := rand.New(rand.NewPCG(seed, 0))
 	channels := input[0]
 	add := func(l layer, fan int64) {
@@ -76,6 +80,12 @@ func (n *network) onnx() []byte {
 	then := func(op, to string, ints []ints, more ...string) {
 		nodes = append(nodes, node{op: op, inputs: append([]string{at}, more...), outputs: []string{to}, ints: ints})
 		at = to
+	}
+	if n.enlarged > 1 {
+		scales := []float32{1, 1, float32(n.enlarged), float32(n.enlarged)}
+		weights = append(weights, tensor{"scales", []int64{int64(len(scales))}, scales})
+		then("Resize", "enlarged", nil, "", "scales")
+		nodes[0].texts = []text{{"mode", "nearest"}, {"nearest_mode", "floor"}, {"coordinate_transformation_mode", "asymmetric"}}
 	}
 	pooled := n.flat
 	for i, l := range n.layers {
@@ -124,6 +134,9 @@ func (n *network) answer(input []float32) []float32 {
 		values[i] = float64(v)
 	}
 	height, width := n.input[1], n.input[2]
+	if n.enlarged > 1 {
+		values, height, width = enlarge(values, width, n.enlarged), height*n.enlarged, width*n.enlarged
+	}
 	for i := range n.layers {
 		l := &n.layers[i]
 		if l.dense {
@@ -143,6 +156,19 @@ func (n *network) answer(input []float32) []float32 {
 		rounded[i] = float32(v)
 	}
 	return rounded
+}
+
+// enlarge repeats every value of rows of a width to the right and below.
+func enlarge(values []float64, width, times int64) []float64 {
+	var all []float64
+	for row := range slices.Chunk(values, int(width)) {
+		var wide []float64
+		for _, v := range row {
+			wide = append(wide, slices.Repeat([]float64{v}, int(times))...)
+		}
+		all = append(all, slices.Repeat(wide, int(times))...)
+	}
+	return all
 }
 
 // means are those of runs of size values.
@@ -172,26 +198,33 @@ func (l *layer) convolve(values []float64, height, width int64) []float64 {
 	rows, columns := (height+1)/stride, (width+1)/stride
 	out := make([]float64, l.out*rows*columns)
 	for o := range l.out {
-		for r := range rows {
-			for c := range columns {
-				out[(o*rows+r)*columns+c] = float64(l.bias[o]) + l.window(values, o, r*stride-1, c*stride-1, height, width)
+		plane := out[o*rows*columns : (o+1)*rows*columns]
+		for i := range plane {
+			plane[i] = float64(l.bias[o])
+		}
+		for i := range l.in {
+			weights := l.weights[(o*l.in+i)*kernel*kernel:][:kernel*kernel]
+			for r := range rows {
+				for y := range int64(kernel) {
+					// The padding around the input is 0 and adds nothing.
+					if from := r*stride + y - 1; from >= 0 && from < height {
+						addRow(plane[r*columns:][:columns], values[(i*height+from)*width:][:width], weights[y*kernel:][:kernel])
+					}
+				}
 			}
 		}
 	}
 	return out
 }
 
-// window is the sum over one kernel, whose corner lies at a row and column that
-// may be outside: what is outside is 0.
-func (l *layer) window(values []float64, o, row, column, height, width int64) (sum float64) {
-	for i := range l.in {
-		for y := range int64(kernel) {
-			for x := range int64(kernel) {
-				if r, c := row+y, column+x; r >= 0 && r < height && c >= 0 && c < width {
-					sum += float64(values[(i*height+r)*width+c] * float64(l.weights[((o*l.in+i)*kernel+y)*kernel+x]))
-				}
+// addRow adds one row of the input, weighed by one row of a kernel.
+func addRow(out, in []float64, weights []float32) {
+	for x, weight := range weights {
+		w := float64(weight)
+		for c := range out {
+			if at := c*stride + x - 1; at >= 0 && at < len(in) {
+				out[c] += float64(w * in[at])
 			}
 		}
 	}
-	return sum
 }

@@ -14,8 +14,8 @@ const (
 	opsetVersion                                              = 2
 	graphNode, graphName, graphInitializer, graphIn, graphOut = 1, 2, 5, 11, 12
 	nodeInput, nodeOutput, nodeName, nodeType, nodeAttribute  = 1, 2, 3, 4, 5
-	attributeName, attributeInts, attributeType               = 1, 8, 20
-	attributeTypeInts                                         = 7
+	attributeName, attributeText, attributeInts               = 1, 4, 8
+	attributeType, attributeTypeText, attributeTypeInts       = 20, 3, 7
 	tensorDims, tensorType, tensorName, tensorRaw             = 1, 2, 8, 9
 	valueName, valueType                                      = 1, 2
 	typeTensor, typeElement, typeShape, shapeDim              = 1, 1, 2, 1
@@ -47,12 +47,15 @@ type tensor struct {
 	data  []float32
 }
 
-// node is one operator; ints are its attributes.
+// node is one operator; ints and texts are its attributes.
 type node struct {
 	op              string
 	inputs, outputs []string
 	ints            []ints
+	texts           []text
 }
+
+type text struct{ name, value string }
 
 type ints struct {
 	name   string
@@ -105,6 +108,13 @@ func (n *node) encode() []byte {
 			a.number(attributeInts, v)
 		}
 		a.number(attributeType, attributeTypeInts)
+		m.bytes(nodeAttribute, a)
+	}
+	for _, attribute := range n.texts {
+		var a message
+		a.text(attributeName, attribute.name)
+		a.text(attributeText, attribute.value)
+		a.number(attributeType, attributeTypeText)
 		m.bytes(nodeAttribute, a)
 	}
 	return m

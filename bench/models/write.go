@@ -7,22 +7,28 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // Version is the one version that every model here has.
 const Version = "1"
 
-// Write leaves every model in a folder that a gateway can serve: a document
-// <model>.json each with the settings beside it, and the artifacts as
-// models/<model>/1. What is there is replaced.
-func Write(dir string) error {
+// Write leaves models, all where none is named, in a folder that a gateway can
+// serve: a document <model>.json each with the settings beside it, and the
+// artifacts as models/<model>/1. What is there is replaced; a name that no model
+// has is passed over.
+func Write(dir string, names ...string) error {
 	if err := writeFile([]byte(`{"schema": 1}`+"\n"), dir, "_settings.json"); err != nil {
 		return err
 	}
 	for _, n := range []*network{
-		newNetwork("tiny", 1, [3]int64{32, 1, 1}, nil, []int64{64, 3}),
-		newNetwork("cnn", 2, [3]int64{1, 128, 512}, []int64{32, 64, 128, 128}, []int64{8}),
+		newNetwork("tiny", 1, [3]int64{32, 1, 1}, 1, nil, []int64{64, 3}),
+		newNetwork("cnn", 2, [3]int64{1, 128, 512}, 1, []int64{32, 64, 128, 128}, []int64{8}),
+		newNetwork("slow", 3, [3]int64{1, 4, 16}, 32, []int64{64, 128, 256, 128}, []int64{8}),
 	} {
+		if len(names) > 0 && !slices.Contains(names, n.name) {
+			continue
+		}
 		if err := n.write(dir); err != nil {
 			return fmt.Errorf("%s: %w", n.name, err)
 		}
@@ -82,7 +88,7 @@ const tolerance = 1e-4
 
 // goldens is how many requests each model has: enough that the same one does
 // not always come from the caches of the processor.
-const goldens = 4
+const goldens = 3
 
 func (n *network) manifest(model []byte) ([]byte, error) {
 	in := described{Name: "input", Datatype: "FP32", Shape: append([]int64{-1}, n.inputShape()...)}

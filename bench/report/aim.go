@@ -12,15 +12,15 @@ type Aim struct {
 	AtMost  float64 `json:"at_most,omitempty"`
 	// Reached is the median of the rounds, with the least and the largest.
 	Reached Spread `json:"reached"`
+	// Measured is how many rounds there were.
+	Measured int `json:"measured_rounds"`
 }
 
 // Met reports whether the median of the rounds keeps the bound. A figure that
 // was not measured is not met.
 func (a *Aim) Met() bool {
-	if a.Reached.Median <= 0 {
-		return false
-	}
-	return a.Reached.Median >= a.AtLeast && (a.AtMost == 0 || a.Reached.Median <= a.AtMost)
+	return a.Measured > 0 && a.Reached.Median >= a.AtLeast &&
+		(a.AtMost == 0 || a.Reached.Median <= a.AtMost)
 }
 
 func (a *Aim) bound() string {

@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Changes is latency while the configuration changes.
 type Changes struct {
 	Model        string   `json:"model"`
@@ -24,6 +26,7 @@ type Phase struct {
 	Change string       `json:"change"`
 	Every  float64      `json:"every_ms"`
 	AimP99 float64      `json:"aim_p99_ms"`
+	Within float64      `json:"within_ms,omitempty"`
 	Rounds []PhaseRound `json:"rounds"`
 }
 
@@ -38,6 +41,8 @@ type PhaseRound struct {
 	Cores       Cores     `json:"cores"`
 	InForce     []float64 `json:"in_force_ms"`
 	Write       []float64 `json:"write_ms"`
+	// Written is when the changes were written, from the begin of the round.
+	Written []float64 `json:"written_ms,omitempty"`
 }
 
 // over gathers one figure of every round.
@@ -65,6 +70,25 @@ func (p *Phase) Write() []float64 {
 		all = append(all, r.Write...)
 	}
 	return all
+}
+
+// Aim reads the aim for the 99th percentile of a phase over that of the first.
+func (c *Changes) Aim(i int, atMost float64) Aim {
+	p := &c.Phases[i]
+	return Aim{
+		What: fmt.Sprintf("%s, %s: p99 over that of %s", c.Model, p.Name, c.Phases[0].Name), Unit: "×", AtMost: atMost,
+		Reached:  p.against(&c.Phases[0], func(r *PhaseRound) float64 { return r.Latency.P99 }),
+		Measured: min(len(p.Rounds), len(c.Phases[0].Rounds)),
+	}
+}
+
+// AimInForce reads the aim for the time from a write to the first answer under
+// it: the 99th percentile of all rounds together, with those of the rounds.
+func (c *Changes) AimInForce(i int) Aim {
+	p := &c.Phases[i]
+	reached := over(p.Rounds, func(r *PhaseRound) float64 { return Quantile(r.InForce, .99) })
+	reached.Median = Quantile(p.InForce(), .99)
+	return Aim{What: fmt.Sprintf("%s, %s: p99 from the write to Consul to the first answer under it", c.Model, p.Name), Unit: "ms", AtMost: p.AimP99, Reached: reached, Measured: len(p.InForce())}
 }
 
 // against divides a figure of this phase by that of another, round by round.

@@ -32,9 +32,12 @@ func Markdown(r *Result) string {
 	p := &page{}
 	p.say("# %s\n", r.Title)
 	p.say("![%s](%s.svg)\n", r.Title, r.Scenario)
-	if r.Changes != nil {
+	switch {
+	case r.Changes != nil:
 		changesPage(p, r)
-	} else {
+	case r.Offered != nil:
+		offeredPage(p, r)
+	default:
 		throughputPage(p, r)
 	}
 	aimsPart(p, r)
@@ -95,6 +98,13 @@ func (r *Result) othersMost() float64 {
 	if r.Changes != nil {
 		for i := range r.Changes.Phases {
 			most = max(most, over(r.Changes.Phases[i].Rounds, func(r *PhaseRound) float64 { return r.Cores.Others }).Max)
+		}
+	}
+	if r.Offered != nil {
+		for _, s := range r.Offered.Series {
+			for _, p := range s.Points {
+				most = max(most, over(p.Rounds, func(r *OfferedRound) float64 { return r.Cores.Others }).Max)
+			}
 		}
 	}
 	if r.Throughput != nil {

@@ -54,11 +54,19 @@ func changesPage(p *page, r *Result) {
 func explain(p *Phase) string {
 	switch p.Change {
 	case "version":
-		return fmt.Sprintf("every %s ms, or when the last is in force, a document names only the other version: it is fetched, tried, opened and warmed, then takes all requests, and the old one drains and is closed.", trimmed(p.Every))
+		return fmt.Sprintf("every %s ms, or when the last is in force, a document names only the other version: it is fetched, tried, opened and warmed, then takes all requests, and the old one drains and is closed.", trimmed(p.Every)) + counted(p)
 	case "weights":
-		return fmt.Sprintf("every %s ms, or when the last is in force, a document splits the traffic anew between both versions, which stay loaded.", trimmed(p.Every))
+		return fmt.Sprintf("every %s ms, or when the last is in force, a document splits the traffic anew between both versions, which stay loaded.", trimmed(p.Every)) + counted(p)
 	}
 	return "nothing changes; each version alone for an equal part of the time, the mixture that the others have on average."
+}
+
+// counted says which requests count.
+func counted(p *Phase) string {
+	if p.Within == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" Only requests that were due within %s ms after a write count in the latencies.", trimmed(p.Within))
 }
 
 func (p *Phase) failed() int64 {

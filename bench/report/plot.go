@@ -7,6 +7,9 @@ func Plot(r *Result) string {
 	if r.Changes != nil {
 		return plotChanges(r)
 	}
+	if r.Offered != nil {
+		return plotOffered(r)
+	}
 	return plotThroughput(r)
 }
 

@@ -26,24 +26,37 @@ func plotThroughput(r *Result) string {
 	return c.String()
 }
 
-// bars draws one figure of every contender: a bar to the median, a thin line
-// from the least round to the largest.
+// bars draws one figure of every contender.
 func bars(c *canvas, m *ModelFigures, top, left, right float64, named bool, figure func(*ThroughputRound) float64) {
-	spreads := make([]Spread, len(m.Contenders))
+	list := make([]bar, len(m.Contenders))
+	for i, one := range m.Contenders {
+		list[i] = bar{one.Name, kindColour(one.Kind), over(one.Rounds, figure)}
+	}
+	drawBars(c, list, top, left, right, named)
+}
+
+// bar is one bar with its name.
+type bar struct {
+	name, colour string
+	value        Spread
+}
+
+// drawBars draws bars below one another, each to its median, with a thin line
+// from the least round to the largest.
+func drawBars(c *canvas, list []bar, top, left, right float64, named bool) {
 	var all []float64
-	for i := range m.Contenders {
-		spreads[i] = over(m.Contenders[i].Rounds, figure)
-		all = append(all, spreads[i].Max)
+	for _, b := range list {
+		all = append(all, b.value.Max)
 	}
 	x := newAxis(all, left, right)
-	for i, one := range m.Contenders {
+	for i, one := range list {
 		y := top + float64(i)*(barHeight+barGap)
 		middle := y + barHeight/2
-		s := spreads[i]
+		s := one.value
 		if named {
-			c.text(point{left - 8, middle + 4}, atEnd, textSize, black, one.Name)
+			c.text(point{left - 8, middle + 4}, atEnd, textSize, black, one.name)
 		}
-		c.rect(point{left, y}, x.at(s.Median)-left, barHeight, kindColour(one.Kind))
+		c.rect(point{left, y}, x.at(s.Median)-left, barHeight, one.colour)
 		c.line(point{x.at(s.Min), middle}, point{x.at(s.Max), middle}, black, 1.5, false)
 		c.text(point{x.at(s.Max) + 6, middle + 4}, atStart, textSize, black, short(s.Median))
 	}

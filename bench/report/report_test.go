@@ -42,7 +42,7 @@ func changesResult() *Result {
 		Model: "mozart", Versions: []string{"1", "2"}, Protocol: "binary", Transport: "tcp", RequestBytes: 45204, Connections: 64,
 		Arrivals: "poisson", CapacityConnections: 8, Load: .6, Offered: 6000,
 		Capacity: []Spread{{20000, 19000, 21000}, {10000, 9000, 11000}},
-		Phases:   []Phase{{Name: "steady", Change: "nothing"}, {Name: "swaps", Change: "version", Every: 500}, {Name: "weights", Change: "weights", Every: 100, AimP99: 20}},
+		Phases:   []Phase{{Name: "steady", Change: "nothing"}, {Name: "swaps", Change: "version", Every: 2000, Within: 1000}, {Name: "weights", Change: "weights", Every: 100, AimP99: 20}},
 	}
 	for i := range c.Phases {
 		for round := range 4 {
@@ -57,7 +57,9 @@ func changesResult() *Result {
 			c.Phases[i].Rounds = append(c.Phases[i].Rounds, r)
 		}
 	}
-	return &Result{Scenario: "swaps", Title: "Latency & swaps", Setup: setup(), Changes: c}
+	r := &Result{Scenario: "swaps", Title: "Latency & swaps", Setup: setup(), Changes: c}
+	r.Aims = []Aim{c.Aim(1, 1.3), c.AimInForce(2)}
+	return r
 }
 
 func throughputResult() *Result {
@@ -80,10 +82,47 @@ func throughputResult() *Result {
 	}
 	m.Ratios = []Ratio{NewRatio(&m.Contenders[0], &m.Contenders[1]), NewRatio(&m.Contenders[0], &m.Contenders[2])}
 	aims := []Aim{
-		{What: "wine: gateway-json / echo-json, answers a second", Unit: "×", AtLeast: .5, Reached: m.Ratios[0].PerSecond},
-		{What: "wine: gateway-json / echo-json, p50", Unit: "×", AtMost: 1.5, Reached: *m.Ratios[0].P50},
+		{What: "wine: gateway-json / echo-json, answers a second", Unit: "×", AtLeast: .5, Measured: 4, Reached: m.Ratios[0].PerSecond},
+		{What: "wine: gateway-json / echo-json, p50", Unit: "×", AtMost: 1.5, Measured: 4, Reached: *m.Ratios[0].P50},
 	}
 	return &Result{Scenario: "overhead", Title: "Cost", Setup: setup(), Aims: aims, Throughput: &Throughput{Connections: 8, Models: []ModelFigures{m}}}
+}
+
+// offeredResult is a sweep, or points beside another load and beyond capacity.
+func offeredResult(sweep bool) *Result {
+	o := &Offered{Model: "tiny", Version: "1", Connections: 64, CapacityConnections: 8, Arrivals: "poisson"}
+	points := []Point{{Name: "50 %", Part: .5}, {Name: "90 %", Part: .9}}
+	r := &Result{Scenario: "sweep", Title: "Sweep", Setup: setup(), Offered: o}
+	if !sweep {
+		points = []Point{{Name: "alone", Rate: 500}, {Name: "with", Rate: 500, Beside: true}, {Name: "10 times", Part: 10, Overload: true}}
+		r.Scenario, r.Title, o.Beside, o.BesidePart = "points", "Points", "cnn", .5
+	}
+	for i, kind := range []string{"gateway", "peer"} {
+		s := Series{Name: kind, Kind: kind, RequestBytes: 359, Points: append([]Point(nil), points...)}
+		for round := range 4 {
+			s.Capacity = append(s.Capacity, float64(10000/(i+1)+100*round))
+			for j := range s.Points {
+				rate := s.Capacity[round] * s.Points[j].Part
+				one := OfferedRound{Offered: rate, PerSecond: rate, Latency: latency(2000, .1*float64(1+i+j*j+round)), Cores: Cores{Client: .5, Server: 1}}
+				if s.Points[j].Beside {
+					one.BesidePerSecond, one.BesideP99 = 300, 9
+				}
+				if s.Points[j].Overload {
+					one.PerSecond, one.RefusedPerSecond, one.RefusalP50, one.RefusalP99, one.Recovery = .95*s.Capacity[round], 9*rate/10, .5, 2, .1
+				}
+				s.Points[j].Rounds = append(s.Points[j].Rounds, one)
+			}
+		}
+		o.Series = append(o.Series, s)
+	}
+	if sweep {
+		return r
+	}
+	r.Aims = []Aim{
+		o.Aim("p99", "with", "alone", 0, 3), o.Aim("goodput", "10 times", "capacity", .9, 0), o.Aim("goodput", "10 times", "", 100, 0),
+		o.Aim("refusal_p99", "10 times", "", 0, 1), o.Aim("recovery", "10 times", "", 0, 2), o.Aim("p50", "with", "", 0, 5),
+	}
+	return r
 }
 
 func TestPagesAndPlotsAreGolden(t *testing.T) {
@@ -93,7 +132,7 @@ func TestPagesAndPlotsAreGolden(t *testing.T) {
 	failed.Changes.Phases[1].Rounds[0].Failed = 2
 	failed.Changes.Phases[2].Rounds[0].InForce[0] = 300
 	failed.Changes.Phases[0].Rounds[2].Cores.Others = 1.5
-	for _, r := range []*Result{changesResult(), throughputResult(), failed} {
+	for _, r := range []*Result{changesResult(), throughputResult(), offeredResult(true), offeredResult(false), failed} {
 		for ending, got := range map[string]string{".md": Markdown(r), ".svg": Plot(r)} {
 			path := filepath.Join("testdata", r.Scenario+ending)
 			if *update {
@@ -109,6 +148,22 @@ func TestPagesAndPlotsAreGolden(t *testing.T) {
 				t.Errorf("%s differs from what is written now; -update writes it anew", path)
 			}
 		}
+	}
+}
+
+func TestTheSummaryIsGolden(t *testing.T) {
+	broken := changesResult()
+	broken.Failures = []string{"it broke"}
+	got := Summary([]*Result{throughputResult(), broken, offeredResult(false), offeredResult(true)})
+	const path = "testdata/summary.md"
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil || got != string(want) {
+		t.Errorf("%s differs from what is written now; -update writes it anew (%v)", path, err)
 	}
 }
 
@@ -134,11 +189,15 @@ func TestPlotsAreWellFormedWhateverTheFigures(t *testing.T) {
 	for i := range empty.Changes.Phases {
 		empty.Changes.Phases[i].Rounds = []PhaseRound{{Latency: NewLatency(load.NewHistogram())}}
 	}
+	unoffered := offeredResult(true)
+	for i := range unoffered.Offered.Series[0].Points {
+		unoffered.Offered.Series[0].Points[i].Rounds = nil
+	}
 	idle := throughputResult()
 	for i := range idle.Throughput.Models[0].Contenders {
 		idle.Throughput.Models[0].Contenders[i].Rounds = nil
 	}
-	for _, r := range []*Result{changesResult(), throughputResult(), empty, idle} {
+	for _, r := range []*Result{changesResult(), throughputResult(), offeredResult(true), offeredResult(false), empty, idle, unoffered} {
 		plot := Plot(r)
 		for d := xml.NewDecoder(strings.NewReader(plot)); ; {
 			if _, err := d.Token(); errors.Is(err, io.EOF) {
@@ -155,7 +214,7 @@ func TestPlotsAreWellFormedWhateverTheFigures(t *testing.T) {
 }
 
 func TestResultsSurviveJSON(t *testing.T) {
-	for _, r := range []*Result{changesResult(), throughputResult()} {
+	for _, r := range []*Result{changesResult(), throughputResult(), offeredResult(true), offeredResult(false)} {
 		text, err := json.Marshal(r)
 		if err != nil {
 			t.Fatal(err)
@@ -228,10 +287,11 @@ func TestAnAimIsMetByTheMedian(t *testing.T) {
 			t.Errorf("%+v: met %v, want %v", a, !want, want)
 		}
 	}
-	f(true, Aim{AtLeast: 2, Reached: Spread{2, 1, 3}})
-	f(false, Aim{AtLeast: 2, Reached: Spread{1.99, 1, 3}})
-	f(true, Aim{AtMost: 2, Reached: Spread{2, 1, 3}})
-	f(false, Aim{AtMost: 2, Reached: Spread{2.01, 1, 3}})
+	f(true, Aim{AtLeast: 2, Measured: 4, Reached: Spread{2, 1, 3}})
+	f(false, Aim{AtLeast: 2, Measured: 4, Reached: Spread{1.99, 1, 3}})
+	f(true, Aim{AtMost: 2, Measured: 4, Reached: Spread{2, 1, 3}})
+	f(false, Aim{AtMost: 2, Measured: 4, Reached: Spread{2.01, 1, 3}})
+	f(true, Aim{AtMost: 2, Measured: 4})
 	f(false, Aim{AtMost: 2})
 }
 

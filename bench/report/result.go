@@ -18,6 +18,7 @@ type Result struct {
 	Aims       []Aim       `json:"aims"`
 	Changes    *Changes    `json:"changes,omitempty"`
 	Throughput *Throughput `json:"throughput,omitempty"`
+	Offered    *Offered    `json:"offered,omitempty"`
 }
 
 // Setup is what the figures depend on.

@@ -58,12 +58,21 @@ func (c *checker) scenario(s *Scenario) {
 	c.require(s.Rounds >= 1, "rounds", "%d: want 1 or more", s.Rounds)
 	c.require(s.Round > 0, "round", "want a duration over 0, such as 10s")
 	c.require(s.Warmup >= 0, "warmup", "is negative")
-	c.require((s.Changes == nil) != (s.Throughput == nil), "changes, throughput", "want exactly one of them")
+	kinds := 0
+	for _, there := range []bool{s.Changes != nil, s.Throughput != nil, s.Offered != nil} {
+		if there {
+			kinds++
+		}
+	}
+	c.require(kinds == 1, "changes, throughput, offered", "want exactly one of them")
 	if s.Changes != nil {
 		c.changes(s.Changes)
 	}
 	if s.Throughput != nil {
 		c.throughput(s.Throughput)
+	}
+	if s.Offered != nil {
+		c.offered(s.Offered)
 	}
 }
 
@@ -86,7 +95,8 @@ func (c *checker) changes(o *Changes) {
 		c.oneOf(path+".change", p.Change, ChangeNothing, ChangeVersion, ChangeWeights)
 		still := p.Change == ChangeNothing
 		c.require(still || p.Every > 0, path+".every", "want a duration over 0, such as 500ms")
-		c.require(!still || p.Every == 0 && p.AimP99 == 0, path, "every and aim_p99 are for phases that change something")
+		c.require(!still || p.Every == 0 && p.AimP99 == 0 && p.Within == 0 && p.AimRatio == 0, path, "every, within and aims are for phases that change something")
+		c.require(p.Within >= 0 && p.AimRatio >= 0, path, "within or aim_ratio is negative")
 		c.require(p.AimP99 >= 0, path+".aim_p99", "is negative")
 	}
 }

@@ -25,11 +25,19 @@ type Scenario struct {
 
 	Changes    *Changes    `yaml:"changes"`
 	Throughput *Throughput `yaml:"throughput"`
+	Offered    *Offered    `yaml:"offered"`
 }
 
 // NeedsPeers reports whether other servers must be installed for it.
 func (s *Scenario) NeedsPeers() bool {
-	return s.Throughput != nil && slices.ContainsFunc(s.Throughput.Contenders, func(c Contender) bool { return c.Kind == KindPeer })
+	var all []Contender
+	switch {
+	case s.Throughput != nil:
+		all = s.Throughput.Contenders
+	case s.Offered != nil:
+		all = s.Offered.Contenders
+	}
+	return slices.ContainsFunc(all, func(c Contender) bool { return c.Kind == KindPeer })
 }
 
 // Changes is latency under open-loop load while the configuration changes.
@@ -66,6 +74,11 @@ type Phase struct {
 	// AimP99 is what the 99th percentile of the time from a write to the
 	// first answer under it should stay below; 0 for no aim.
 	AimP99 Duration `yaml:"aim_p99"`
+	// Within counts only requests that were due so soon after a write; 0
+	// counts all. AimRatio is what their p99 over that of the first phase
+	// should at most be; 0 for no aim.
+	Within   Duration `yaml:"within"`
+	AimRatio float64  `yaml:"aim_ratio"`
 }
 
 // Duration is written as Go writes it: 500ms, 10s.

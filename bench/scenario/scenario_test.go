@@ -45,8 +45,8 @@ func TestValuesAreRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := s.Changes
-	if time.Duration(s.Round) != 10*time.Second || c.Model != "mozart" || c.Load != .6 || len(c.Phases) != 3 ||
-		c.Phases[2] != (Phase{Name: "weights", Change: ChangeWeights, Every: Duration(100 * time.Millisecond), AimP99: Duration(20 * time.Millisecond)}) {
+	if time.Duration(s.Round) != 10*time.Second || c.Model != "mozart" || c.Load != .6 || len(c.Phases) != 3 || c.Phases[1].Within != Duration(time.Second) || c.Phases[1].AimRatio != 1.3 ||
+		c.Phases[2] != (Phase{Name: "weights", Change: ChangeWeights, Every: Duration(100 * time.Millisecond), AimP99: Duration(10 * time.Millisecond)}) {
 		t.Errorf("read %+v, %+v", s, c)
 	}
 }
@@ -103,7 +103,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if s.Rounds < 1 || s.Round <= 0 || (s.Changes == nil) == (s.Throughput == nil) {
+		if s.Rounds < 1 || s.Round <= 0 || s.Changes == nil && s.Throughput == nil && s.Offered == nil {
 			t.Errorf("taken: %+v", s)
 		}
 	})
