@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"cmp"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,6 +53,34 @@ func (r *reconciler) rolloutRoute(m *modelState) *rolloutRoute {
 		}
 	}
 	return route
+}
+
+// shadowRoutes are the versions that get copies of requests.
+func (r *reconciler) shadowRoutes(m *modelState, route *modelRoute) []*shadowRoute {
+	doc := m.inForce.doc
+	var shadows []*shadowRoute
+	for _, version := range slices.Sorted(maps.Keys(doc.Traffic.Shadow)) {
+		v := route.versions[version]
+		if share := doc.Traffic.Shadow[version]; share > 0 && v != nil && v.resident != nil {
+			s := &shadowRoute{to: v, share: share / 100, like: sameInputs(v, route.versions[mainVersion(route, doc)]), tolerance: configs.DefaultTolerance}
+			if g := guardOf(doc, version); g != nil {
+				s.tolerance = cmp.Or(g.Tolerance, configs.DefaultTolerance)
+				if m.live != nil && m.hold == nil {
+					s.recorder, s.step, s.salt, s.judge = m.live.recorder, m.live.step, m.live.salt(doc), r.judgeSoon
+				}
+			}
+			shadows = append(shadows, s)
+		}
+	}
+	return shadows
+}
+
+// guardOf is the guard on a version's copies, nil where there is none.
+func guardOf(doc *configs.Document, version string) *configs.ShadowGuard {
+	if doc.Rollout == nil || doc.Rollout.Canary != version {
+		return nil
+	}
+	return doc.Rollout.Guards.Shadow
 }
 
 // testersOf are the versions by what a tester may ask for: their own names,

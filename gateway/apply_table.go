@@ -107,6 +107,7 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 	route.split = split
 	route.fallback = r.fallback(route, a.doc)
 	route.rollout = r.rolloutRoute(m)
+	route.shadows = r.shadowRoutes(m, route)
 	route.testersHeader, route.testers = a.doc.Traffic.Testers.Header, testersOf(route, a.doc)
 	route.latest = route.versions[slices.MaxFunc(split.Versions(), func(x, y string) int {
 		return cmp.Or(cmp.Compare(split.Share(x), split.Share(y)), configs.CompareVersions(x, y))

@@ -254,3 +254,14 @@ func BenchmarkBreaker(b *testing.B) {
 		})
 	})
 }
+
+// halfOpen returns a breaker that has just begun to let probes through.
+func halfOpen() *breaker {
+	b := newBreaker(nil)
+	b.machine = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests: breakerProbes, Timeout: time.Nanosecond, ReadyToTrip: func(gobreaker.Counts) bool { return true }, OnStateChange: b.stateChanged,
+		IsExcluded: func(err error) bool { return err == errBreakerExcluded },
+	})
+	b.ends(outcomeModelError)
+	return b
+}

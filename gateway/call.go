@@ -81,7 +81,10 @@ type call struct {
 	class    class
 	alone    time.Duration
 	instead  bool
-	infer    oip.InferRequest
+	// probe is the version that was drawn and is to be tried by a copy, nil
+	// where none is.
+	probe *versionRoute
+	infer oip.InferRequest
 	// runner is what runs the version that was chosen. tensors is the memory of
 	// inputs that it has no place for.
 	runner  *batch.Instance
@@ -150,7 +153,7 @@ func (c *call) forget() {
 	c.infer.Reset()
 	c.run.Reset()
 	c.runner = nil
-	c.assigned, c.class, c.alone, c.instead = assignment{}, 0, 0, false
+	c.assigned, c.class, c.alone, c.instead, c.probe = assignment{}, 0, 0, false, nil
 	c.route.model, c.route.version = nil, nil
 	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
 }

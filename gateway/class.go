@@ -165,6 +165,9 @@ func integer(t runtime.DataType, b []byte) int64 {
 // note is what the id of a prediction carries about it. A class is noted of a
 // single row only: a label is about one thing.
 func (c *call) note(v *versionRoute, request *oip.InferRequest, outputs []runtime.Tensor) idNote {
+	if c.probe != nil || len(c.model.shadows) > 0 {
+		c.copies(v, request.Inputs, outputs)
+	}
 	c.class = v.class.of(outputs, v.runner.Signature())
 	var n idNote
 	own := rows(request.Inputs, v.runner.Signature())

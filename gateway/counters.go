@@ -113,6 +113,7 @@ type versionCounters struct {
 	native    []nativeCounters
 	created   time.Time
 	fallbacks [fallbackReasonCount]atomic.Uint64
+	shadow    shadowCounts
 }
 
 // versionMetrics are the handles of one version in one variant, resolved once
@@ -167,6 +168,9 @@ func (v *versionCounters) attempted(at uint8, o outcome, answered bool, took tim
 func (v *versionCounters) attemptRefused(at uint8) {
 	v.stripes[at%stripeCount].attempts[outcomeBreakerOpen].Add(1)
 }
+
+// tried counts the end of a try that answered nobody.
+func (v *versionCounters) tried(o outcome) { v.stripes[0].attempts[o].Add(1) }
 
 // fellBack counts a request of this version that another one answered.
 func (v *versionCounters) fellBack(why fallbackReason) { v.fallbacks[why].Add(1) }

@@ -27,13 +27,22 @@ const fallbackVariant = "fallback"
 // given; who answered is held no longer.
 func (c *call) predict(v *versionRoute) {
 	instead := c.fallbackOf(v)
-	p, ok := v.breaker.enter()
+	var p pass
+	// A version that may be tried again is tried by copies, as long as another
+	// one answers.
+	ok := instead == nil || v.breaker.closed()
+	if ok {
+		p, ok = v.breaker.enter()
+	}
 	if !ok {
 		v.metrics.attemptRefused(c.stripe)
 		v.resident.Release()
 		if instead == nil {
 			c.breakerOpen(v)
 			return
+		}
+		if v.breaker.state() == breakerHalfOpen {
+			c.probe = v
 		}
 		v.metrics.fellBack(fallbackBreaker)
 		c.predictInstead(instead)

@@ -33,6 +33,7 @@ func (g *testGateway) fill() {
 	m.evidence.WithLabelValues("mozart", "errors").Set(0.5)
 	m.evidenceThreshold.WithLabelValues("mozart", "errors").Set(6)
 	m.rolledBack("mozart", "errors")
+	m.version("mozart", "1", "v1").shadow.count(shadowAgreed)
 	m.feedbackOf("mozart").outcome(feedbackLabel, feedbackAccepted)
 	m.feedbackOf("mozart").add("1", feedbackLabel, "", 1)
 	m.version("mozart", "1", "v1").fellBack(fallbackModelError)

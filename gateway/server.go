@@ -98,8 +98,12 @@ type DataServer struct {
 	requests requestIDs
 	codec    codec
 	seen     *feedbackSeen
-	calls    sync.Pool
-	stripes  atomic.Uint32
+	shadows  *shadows
+	// stopShadows ends the shadows' worker, which begins with the first
+	// listener.
+	stopShadows context.CancelFunc
+	calls       sync.Pool
+	stripes     atomic.Uint32
 	// mishaps bounds how often what goes wrong with single requests is logged.
 	mishaps *rate.Limiter
 	serving sync.WaitGroup
@@ -114,7 +118,11 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	if opts.MaxConnections == 0 {
 		opts.MaxConnections = defaultMaxConnections
 	}
-	s := &DataServer{opts: opts, router: rt, metrics: m, ids: newIDMaker(nil), seen: newFeedbackSeen(seenHalf), requests: newRequestIDs(), drained: func() {}, mishaps: rate.NewLimiter(1, 10)}
+	s := &DataServer{
+		opts: opts, router: rt, metrics: m, drained: func() {}, mishaps: rate.NewLimiter(1, 10),
+		ids: newIDMaker(nil), requests: newRequestIDs(), seen: newFeedbackSeen(seenHalf),
+		shadows: newShadows(opts), stopShadows: func() {},
+	}
 	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
@@ -210,6 +218,11 @@ func (s *DataServer) begin(ln net.Listener) bool {
 		_ = ln.Close() // nobody was told of it yet
 		return false
 	}
+	if len(s.listeners) == 0 {
+		var ctx context.Context
+		ctx, s.stopShadows = context.WithCancel(context.Background())
+		s.serving.Go(func() { s.shadows.run(ctx) })
+	}
 	s.listeners = append(s.listeners, ln)
 	s.serving.Add(1)
 	return true
@@ -221,6 +234,7 @@ func (s *DataServer) closeListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
+	s.stopShadows()
 	for _, ln := range s.listeners {
 		_ = ln.Close() // most are closed already
 	}

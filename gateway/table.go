@@ -59,6 +59,8 @@ type modelRoute struct {
 	// by what can be asked for in it.
 	testersHeader string
 	testers       map[string]*versionRoute
+	// shadows are the versions that get copies of requests.
+	shadows []*shadowRoute
 	// rollout is nil unless a canary has a part of the traffic that counts.
 	rollout *rolloutRoute
 	// expires is how old a prediction may be that feedback is about.
