@@ -59,7 +59,7 @@ func share(root fs.FS, group string) float64 {
 		return strings.Fields(string(text))
 	}
 	limit := read("cpu.max") // of version 2: quota and period
-	if limit == nil {
+	if len(limit) == 0 {
 		limit = append(read("cpu.cfs_quota_us"), read("cpu.cfs_period_us")...)
 	}
 	if len(limit) != 2 {
