@@ -157,7 +157,7 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 		}
 	}
 	r.askLoader()
-	r.takeDecided(now)
+	sooner(r.takeDecided(now))
 	for _, m := range r.sorted() {
 		r.advance(m, now)
 	}

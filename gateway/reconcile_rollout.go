@@ -220,9 +220,9 @@ func (r *reconciler) writeDecision(model string, next *configs.Override, now tim
 	}
 }
 
-// takeDecided looks at what became of decisions, and writes again what only
-// counts here so far.
-func (r *reconciler) takeDecided(now time.Time) {
+// takeDecided looks at what became of decisions, writes again what only counts
+// here so far, and returns when to look again.
+func (r *reconciler) takeDecided(now time.Time) (next time.Time) {
 	for _, d := range r.decisions.take() {
 		o := r.overrides[d.model]
 		if o == nil {
@@ -243,7 +243,11 @@ func (r *reconciler) takeDecided(now time.Time) {
 		if o.local != nil && !now.Before(o.decidingUntil) {
 			r.replay(name, o, now)
 		}
+		if o.local != nil {
+			next = now.Add(decideAgain)
+		}
 	}
+	return next
 }
 
 // replay writes a rollback that the store does not have yet, or lets it go:

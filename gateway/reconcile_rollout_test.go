@@ -194,6 +194,9 @@ func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 	b.fails()
 	b.answering("1=100a 2=0-")
 	b.after(time.Minute)
+	if b.next.After(b.now.Add(decideAgain)) {
+		t.Errorf("the rollback is written again only at %v", b.next)
+	}
 	b.read() // what is read still says that the canary has its step
 	b.answering("1=100a 2=0-")
 	b.wantsState(configs.PhaseStep, 0)
