@@ -69,11 +69,11 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
 
 .PHONY: bench
-bench: build parts ## Measure what needs no other servers; leave the machine alone meanwhile
+bench: build parts ## Measure what needs no other servers (some 14 minutes; leave the machine alone)
 	@go run ./bench --out bench/results --overwrite $(BENCHFLAGS)
 
 .PHONY: bench-peers
-bench-peers: build ## Install other servers into the cache and measure beside them
+bench-peers: build ## Install other servers into the cache and measure beside them (some 8 minutes)
 	@deploy/scripts/peer.sh $$(ls bench/peers) >/dev/null
 	@go run ./bench --peers --out bench/results --overwrite $(BENCHFLAGS)
 
