@@ -129,6 +129,9 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 	if len(m.Contenders) != 8 || len(m.Contenders[7].Rounds[0].Workers) != 2 || !strings.Contains(versions, "{peer echo http 1.2.3}") {
 		t.Errorf("workers %v, versions %s", m.Contenders[7].Rounds, versions)
 	}
+	if d := m.Decoders[0]; len(d.Nanoseconds) != 2 || d.Nanoseconds[0] <= 0 || d.Numbers != 32 || len(overhead.Aims) != 2 {
+		t.Errorf("decoder %+v, aims %+v", d, overhead.Aims)
+	}
 	if len(m.Ratios) != 1 || m.Ratios[0].PerSecond.Median <= 0 {
 		t.Errorf("ratios: %+v", m.Ratios)
 	}

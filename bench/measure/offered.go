@@ -91,7 +91,7 @@ func (f *offering) points(ctx context.Context, round, i int, series *report.Seri
 		}
 		o := load.OpenOptions{
 			Rate: rate, Arrivals: load.Arrivals(f.options.Arrivals), Seed: uint64(round), Connections: f.options.Connections,
-			Warmup: f.warmup(), Duration: f.round(), Keep: p.Overload, Meters: meters(f.made[i].pid, 0),
+			Warmup: f.warmup(), Duration: f.round(), Keep: true, Meters: meters(f.made[i].pid, 0),
 		}
 		if p.Overload {
 			o.Rate = capacity / 2
@@ -164,7 +164,7 @@ func (f *offering) point(ctx context.Context, round, i int, p *scenario.Point, o
 func (f *offering) figures(out *load.Outcome, rate float64, p *scenario.Point) report.OfferedRound {
 	r := report.OfferedRound{
 		Offered: rate, Latency: report.NewLatency(out.Latency), LatenessP99: report.Milliseconds(out.Lateness.Quantile(.99)),
-		PerSecond: float64(out.Answered) / out.Window.Seconds(), RefusedPerSecond: float64(out.Refused) / out.Window.Seconds(),
+		PerSecond: float64(arrived(out.Samples, 0, out.Window)) / out.Window.Seconds(), RefusedPerSecond: float64(out.Refused) / out.Window.Seconds(),
 		RefusalP50: report.Milliseconds(out.Refusal.Quantile(.5)), RefusalP99: report.Milliseconds(out.Refusal.Quantile(.99)),
 		Failed: out.Failed, Cores: report.NewCores(out.CPU, out.Window),
 	}

@@ -35,10 +35,18 @@ func (r *runner) throughput(ctx context.Context, o *scenario.Throughput) (err er
 				Name: one.Name, Kind: one.Kind, Connections: made.connections, RequestBytes: made.requestBytes,
 			})
 		}
+		for _, d := range o.Decoders {
+			model.Decoders = append(model.Decoders, report.Decoder{Name: d.Name, Protocol: d.Protocol})
+		}
 		figures.Models = append(figures.Models, model)
 	}
 	for round := range r.scenario.Rounds {
-		for i := range o.Models {
+		for i, m := range o.Models {
+			for j, d := range o.Decoders {
+				if err := c.decode(ctx, m, d, &figures.Models[i].Decoders[j]); err != nil {
+					return fmt.Errorf("round %d, decoder %s: %w", round+1, d.Name, err)
+				}
+			}
 			for _, j := range turn(round, len(o.Contenders)) {
 				if err := c.measure(ctx, round, contenders[i][j], &figures.Models[i], j); err != nil {
 					return err
@@ -49,6 +57,11 @@ func (r *runner) throughput(ctx context.Context, o *scenario.Throughput) (err er
 	for i := range figures.Models {
 		figures.Models[i].Ratios = ratios(o.Ratios, figures.Models[i].Contenders)
 		r.result.Aims = append(r.result.Aims, aims(o.Ratios, &figures.Models[i])...)
+		for j, d := range o.Decoders {
+			if d.AtMost > 0 {
+				r.result.Aims = append(r.result.Aims, figures.Models[i].Decoders[j].Aim(o.Models[i].Model, d.AtMost))
+			}
+		}
 	}
 	return nil
 }

@@ -39,6 +39,10 @@ func modelPart(p *page, m *ModelFigures) {
 	}
 	p.table(rows...)
 	unbalancedPart(p, m)
+	for _, d := range m.Decoders {
+		p.say("The gateway's decoder alone on one core, %s (%s): %s ns for each of %d numbers a request.\n",
+			d.Name, d.Protocol, spread(NewSpread(d.Nanoseconds)), d.Numbers)
+	}
 	if len(m.Ratios) == 0 {
 		return
 	}

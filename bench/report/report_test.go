@@ -81,7 +81,9 @@ func throughputResult() *Result {
 		m.Contenders = append(m.Contenders, c)
 	}
 	m.Ratios = []Ratio{NewRatio(&m.Contenders[0], &m.Contenders[1]), NewRatio(&m.Contenders[0], &m.Contenders[2])}
+	m.Decoders = []Decoder{{Name: "six-digits", Protocol: "json", Numbers: 13, Nanoseconds: []float64{9, 8, 10, 9.5}}}
 	aims := []Aim{
+		m.Decoders[0].Aim("wine", 10),
 		{What: "wine: gateway-json / echo-json, answers a second", Unit: "×", AtLeast: .5, Measured: 4, Reached: m.Ratios[0].PerSecond},
 		{What: "wine: gateway-json / echo-json, p50", Unit: "×", AtMost: 1.5, Measured: 4, Reached: *m.Ratios[0].P50},
 	}

@@ -1,5 +1,7 @@
 package report
 
+import "fmt"
+
 // Throughput is contenders that answer the same requests in a closed loop.
 type Throughput struct {
 	Connections int            `json:"connections"`
@@ -12,6 +14,24 @@ type ModelFigures struct {
 	Version    string      `json:"version"`
 	Contenders []Contender `json:"contenders"`
 	Ratios     []Ratio     `json:"ratios"`
+	Decoders   []Decoder   `json:"decoders,omitempty"`
+}
+
+// Decoder is how long the gateway's decoder takes for a number of a request, on
+// one core, in nanoseconds of every round.
+type Decoder struct {
+	Name        string    `json:"name"`
+	Protocol    string    `json:"protocol"`
+	Numbers     int       `json:"numbers_a_request"`
+	Nanoseconds []float64 `json:"ns_a_number"`
+}
+
+// Aim reads the aim for a decoder.
+func (d *Decoder) Aim(model string, atMost float64) Aim {
+	return Aim{
+		What: fmt.Sprintf("%s, %s: JSON to numbers on one core, each", model, d.Name), Unit: "ns", AtMost: atMost,
+		Reached: NewSpread(d.Nanoseconds), Measured: len(d.Nanoseconds),
+	}
 }
 
 // Contender is one way of answering over all rounds. Unbalanced are the rounds

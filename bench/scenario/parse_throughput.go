@@ -27,6 +27,12 @@ func (c *checker) throughput(o *Throughput) {
 	}
 	c.require(o.Connections >= 1, "throughput.connections", "%d: want 1 or more", o.Connections)
 	declared := c.contenders("throughput", o.Contenders)
+	for i, d := range o.Decoders {
+		path := fmt.Sprintf("throughput.decoders[%d]", i)
+		c.name(path+".name", d.Name)
+		c.oneOf(path+".protocol", d.Protocol, "json", "json-17")
+		c.require(d.AtMost >= 0, path+".at_most", "is negative")
+	}
 	for i, r := range o.Ratios {
 		path := fmt.Sprintf("throughput.ratios[%d]", i)
 		c.require(declared[r.Of], path+".of", "%q is not a contender", r.Of)

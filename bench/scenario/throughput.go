@@ -7,6 +7,16 @@ type Throughput struct {
 	Connections int         `yaml:"connections"`
 	Contenders  []Contender `yaml:"contenders"`
 	Ratios      []Ratio     `yaml:"ratios"`
+	// Decoders read the JSON requests as the gateway does, and nothing else.
+	Decoders []Decoder `yaml:"decoders"`
+}
+
+// Decoder is the gateway's decoder in this process, on one core.
+type Decoder struct {
+	Name     string `yaml:"name"`
+	Protocol string `yaml:"protocol"`
+	// AtMost is how many nanoseconds a number should take; 0 for no aim.
+	AtMost float64 `yaml:"at_most"`
 }
 
 // Model is a version of an example model, whose golden requests are sent.
