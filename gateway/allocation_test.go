@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/segue-serving/segue/gateway/rollout"
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/runtimetest"
 )
@@ -108,6 +109,9 @@ func TestAPredictionInSteadyStateAllocatesNothing(t *testing.T) {
 	for _, v := range m.versions {
 		v.breaker = newBreaker(nil)
 	}
+	recorder := rollout.NewRecorder("r", "w")
+	recorder.Begin(0, 1)
+	m.rollout = &rolloutRoute{recorder: recorder, stable: "1", canary: "2", seed: 7, judge: func() {}}
 	g.put(m)
 	body, headerLength := binaryRequest()
 	length := fmt.Sprintf("Inference-Header-Content-Length: %d", headerLength)

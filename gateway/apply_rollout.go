@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/rollout"
 )
 
 // The variants of a document with a rollout.
@@ -43,7 +44,7 @@ func (r *reconciler) rolloutRoute(m *modelState) *rolloutRoute {
 	}
 	doc := m.inForce.doc
 	route := &rolloutRoute{
-		recorder: m.live.recorder, stable: doc.Rollout.Stable, canary: doc.Rollout.Canary, salt: m.live.salt(doc), step: m.live.step,
+		recorder: m.live.recorder, stable: doc.Rollout.Stable, canary: doc.Rollout.Canary, seed: rollout.UnitSeed(m.live.salt(doc)), step: m.live.step,
 		started: m.rollout.Started, judge: r.judgeSoon,
 	}
 	if g := doc.Rollout.Guards.Feedback; g != nil {
@@ -66,7 +67,7 @@ func (r *reconciler) shadowRoutes(m *modelState, route *modelRoute) []*shadowRou
 			if g := guardOf(doc, version); g != nil {
 				s.tolerance = cmp.Or(g.Tolerance, configs.DefaultTolerance)
 				if m.live != nil && m.hold == nil {
-					s.recorder, s.step, s.salt, s.judge = m.live.recorder, m.live.step, m.live.salt(doc), r.judgeSoon
+					s.recorder, s.step, s.seed, s.judge = m.live.recorder, m.live.step, rollout.UnitSeed(m.live.salt(doc)), r.judgeSoon
 				}
 			}
 			shadows = append(shadows, s)

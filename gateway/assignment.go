@@ -12,9 +12,9 @@ import (
 type rolloutRoute struct {
 	recorder       *rollout.Recorder
 	stable, canary string
-	// salt is that of callers' hashes, step the step in force, started when
-	// this run of the rollout began.
-	salt    string
+	// seed is that of callers' hashes, step the step in force, started when this
+	// run of the rollout began.
+	seed    uint64
 	step    int
 	started time.Time
 	// feedback is the kind that is judged, feedbackNone where none is; a reward
@@ -43,7 +43,7 @@ func (m *modelRoute) assign(version string, key []byte) assignment {
 	}
 	a := assignment{rollout: r, canary: version == r.canary}
 	if len(key) > 0 {
-		a.unit = rollout.Unit(r.salt, key)
+		a.unit = rollout.UnitOf(r.seed, key)
 	}
 	return a
 }

@@ -442,7 +442,7 @@ func TestARefusedVersionIsNotHeldBack(t *testing.T) {
 func TestAssignmentsCountOnlyWhereTheyShould(t *testing.T) {
 	recorder := rollout.NewRecorder("r", "w")
 	recorder.Begin(0, 0)
-	m := &modelRoute{rollout: &rolloutRoute{recorder: recorder, stable: "1", canary: "2", salt: "s", judge: func() {}}}
+	m := &modelRoute{rollout: &rolloutRoute{recorder: recorder, stable: "1", canary: "2", seed: 7, judge: func() {}}}
 	plan, err := rollout.Compile("r", (&configs.Rollout{Stable: "1", Canary: "2", Steps: []configs.Step{{Weight: 50}}}).WithDefaults())
 	if err != nil {
 		t.Fatal(err)

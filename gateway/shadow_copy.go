@@ -19,11 +19,11 @@ type shadowRoute struct {
 	// answers.
 	like bool
 	// recorder counts copies for the shadow guard, in a step, with callers
-	// hashed under salt; nil where there is no such guard. tolerance is the
+	// hashed with seed; nil where there is no such guard. tolerance is the
 	// guard's, judge is told of what disagrees.
 	recorder  *rollout.Recorder
 	step      int
-	salt      string
+	seed      uint64
 	tolerance float64
 	judge     func()
 }
@@ -63,7 +63,7 @@ func (c *call) copies(v *versionRoute, inputs, outputs []runtime.Tensor) {
 		copied := s.copyOf(route.to, route, inputs, outputs)
 		if copied != nil && c.model.stickyHeader != "" {
 			if key := c.wire.field(c.model.stickyHeader); len(key) > 0 {
-				copied.unit = rollout.Unit(route.salt, key)
+				copied.unit = rollout.UnitOf(route.seed, key)
 			}
 		}
 		s.offer(copied)

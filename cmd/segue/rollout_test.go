@@ -245,3 +245,54 @@ func TestARollbackWithoutConsulStandsAndIsReplayedUnlessTheOperatorMovedOn(t *te
 		t.Errorf("the operator's rollout stands at %+v", third.Decision)
 	}
 }
+
+func TestAGoodCanaryWalksUpThroughACrashAndEveryStepIsTakenOnce(t *testing.T) {
+	agent := consultest.Start(t, consultest.Options{})
+	agent.Put(prefix+"settings", `{"schema": 1}`)
+	document := rollingOut(t, 10, "")
+	document = strings.NewReplacer(`"3"`, `"1"`, "mozart/3", "mozart/1").Replace(document) // from 2 to 1, which is as good as far as guards can tell
+	document = document[:strings.Index(document, `"steps"`)] + `"steps": [{"weight": 20}, {"weight": 50}, {"weight": 80}], "guards": {"errors": {"max_rate": 0.03}}}}`
+	agent.Put(prefix+"models/mozart", document)
+	var fleet []*seguetest.Gateway
+	for i := range 3 {
+		fleet = append(fleet, seguetest.Start(t, seguetest.Config{Source: "consul://" + agent.Addr + "/segue/test", Args: []string{"--instance", fmt.Sprintf("gw-%d", i)}}))
+	}
+	wantPhase(t, agent, 20*time.Second, configs.PhaseStep, "")
+	load := startCallers(t, 40, fleet[1:]...)
+	dying := startCallers(t, 40, fleet[0])
+	time.Sleep(2 * time.Second) // it has written what it has seen by then
+	dying.end()
+	fleet[0].Kill()
+	fleet[0] = seguetest.Start(t, seguetest.Config{Source: "consul://" + agent.Addr + "/segue/test", StateDir: fleet[0].StateDir, Args: []string{"--instance", "gw-0"}})
+	promoted := wantPhase(t, agent, 90*time.Second, configs.PhasePromoted, "")
+	for _, gw := range fleet {
+		seguetest.Eventually(t, 5*time.Second, "the canary has all", func() error {
+			if s := gw.Status(t).Models["mozart"]; s.Weights["1"] != 1 || s.Rollout == nil || !s.Rollout.Behind {
+				return fmt.Errorf("%+v %+v", s.Weights, s.Rollout)
+			}
+			return nil
+		})
+	}
+	load.end()
+	if n := load.failing.Load(); n > 0 {
+		t.Errorf("%d of %d requests failed, the last with %s", n, load.answers.Load(), *load.lastFailure.Load())
+	}
+	events := map[string]int{}
+	for _, pair := range agent.List(prefix + "audit/mozart/") {
+		var r configs.AuditRecord
+		if json.Unmarshal([]byte(pair.Value), &r) == nil && strings.HasPrefix(r.Who.User, "gateway ") {
+			events[r.Event]++
+		}
+	}
+	if events["start"] != 1 || events["step"] != 2 || events["promote"] != 1 || len(events) != 3 {
+		t.Errorf("decided %v, want one start, two steps and one promotion", events)
+	}
+	t.Logf("promoted after %d answers: %s", load.answers.Load()+dying.answers.Load(), promoted.Decision.Reason)
+	writers := map[string]bool{}
+	for _, pair := range agent.List(prefix + "evidence/mozart/") {
+		writers[pair.Key] = true
+	}
+	if len(writers) != 4 {
+		t.Errorf("evidence of %d writers, want that of three gateways and of the one that crashed: %v", len(writers), writers)
+	}
+}

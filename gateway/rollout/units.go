@@ -11,9 +11,13 @@ import (
 // Unit is the hash of a caller's key under a rollout's salt: the same on every
 // gateway, independent of the assignment, and never 0, which stands for a
 // request without a key.
-func Unit(salt string, key []byte) uint64 {
-	return max(1, mix(xxhash.Sum64(key)^seed(salt, "\x00unit")))
-}
+func Unit(salt string, key []byte) uint64 { return UnitOf(UnitSeed(salt), key) }
+
+// UnitSeed is what of a Unit depends on the salt alone.
+func UnitSeed(salt string) uint64 { return seed(salt, "\x00unit") }
+
+// UnitOf is Unit for a salt's UnitSeed, without an allocation.
+func UnitOf(seed uint64, key []byte) uint64 { return max(1, mix(xxhash.Sum64(key)^seed)) }
 
 // row is one caller in one table, packed into a word so that a table is a
 // sorted list of numbers: from the top the hash (38 bits), the position of the
