@@ -7,6 +7,10 @@
 // loads it once, passes the gate and the limits, is given a version, decodes
 // into memory outside Go's heap, runs and is counted exactly once.
 //
+// Where a document has a rollout, package rollout judges it and the reconciler
+// does what it says: a step is taken by check-and-set on what the store holds,
+// a rollback is in the very next table and written afterwards.
+//
 // The package promises that a request sees one configuration from beginning to
 // end; that one which names its version is answered by that version or
 // refused, while one that names none is answered by the model's main version

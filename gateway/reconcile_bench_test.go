@@ -3,6 +3,7 @@ package gateway
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -377,12 +378,16 @@ func (b *bench) read() {
 // pass is one pass of the reconciler, and the work of its goroutines.
 func (b *bench) pass() {
 	b.next = b.r.pass(b.now)
+	audits := b.r.audit.jobs
+	if errors.Is(b.store.err, configs.ErrUnreachable) {
+		audits = nil // they wait for the store
+	}
 	for {
 		select {
 		case d := <-b.r.decisions.jobs:
 			b.r.decisions.finish(context.Background(), d)
 			continue
-		case job := <-b.r.audit.jobs:
+		case job := <-audits:
 			b.r.audit.finish(context.Background(), job)
 			continue
 		default:
