@@ -260,40 +260,6 @@ func (m *Metrics) watchServing(state func() servingState) { m.serving.Store(&sta
 // watchSource says how the configuration's source is asked for its state.
 func (m *Metrics) watchSource(state func() configs.SourceState) { m.source.Store(&state) }
 
-// modelInForce sets a model's shares, in force and wanted, and the kind of the
-// override that made them, empty where none did. A version that is in neither any more has none until it is
-// forgotten. Only one goroutine may call it.
-func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64, by configs.OverrideKind) {
-	shown := m.shown[model]
-	if shown == nil {
-		shown = map[string]struct{}{}
-		m.shown[model] = shown
-	}
-	for _, weights := range []map[string]float64{inForce, wanted} {
-		for version := range weights {
-			shown[version] = struct{}{}
-		}
-	}
-	for version := range shown {
-		m.weight.WithLabelValues(model, version).Set(inForce[version])
-		m.weightWanted.WithLabelValues(model, version).Set(wanted[version])
-	}
-	for _, kind := range []configs.OverrideKind{configs.OverrideHold, configs.OverrideRollout} {
-		m.override.WithLabelValues(model, string(kind)).Set(oneIf(by == kind))
-	}
-}
-
-// noRollout deletes the series of a model's rollout.
-func (m *Metrics) noRollout(model string) {
-	for _, vec := range []*prometheus.GaugeVec{m.rolloutStep, m.evidence, m.evidenceThreshold} {
-		vec.DeletePartialMatch(prometheus.Labels{"model": model})
-	}
-}
-
-// rolledBack counts a canary that this gateway took back: the guard that
-// decided, breaker or inconclusive.
-func (m *Metrics) rolledBack(model, reason string) { m.rollbacks.WithLabelValues(model, reason).Inc() }
-
 // configApplied says that a document came into force at a time, and how long
 // that took from reading it.
 func (m *Metrics) configApplied(model string, index uint64, at time.Time, took time.Duration) {
