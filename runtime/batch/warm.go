@@ -27,15 +27,19 @@ type WarmReport struct {
 type WarmRun struct {
 	// Rows is the size of the first dimension.
 	Rows int
-	// First is what the first run took, Best the fastest after it.
+	// First is what the first run took, Best the fastest of those measured.
 	First, Best time.Duration
 }
 
 const (
+	// warmSettle is how many runs of a size go before those that are measured.
+	// ONNX Runtime learns in the first where the values of a size lie best, and
+	// takes memory of that layout in the second; a page that is touched for the
+	// first time costs more than what is computed on it.
+	warmSettle  = 2
 	warmRepeats = 5
-	// A size whose runs took this long together is not run again. The first run
-	// of a size takes memory, the second is what others will be like; more of
-	// them only sharpen the figure, which longer runs need less.
+	// A size whose measured runs took this long together is not run again: more
+	// of them only sharpen the figure, which longer runs need less.
 	warmBudget = 10 * time.Millisecond
 )
 
@@ -86,16 +90,20 @@ func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
 	}
 	run := WarmRun{Rows: rows}
 	spent := time.Duration(0)
-	for n := 0; n <= warmRepeats && (n < 2 || spent < warmBudget); n++ {
+	for n := 0; n < warmSettle+warmRepeats && spent < warmBudget; n++ {
 		res, took, err := i.runBackground(ctx, inputs)
 		if err != nil {
 			return run, err
 		}
 		res.Release()
-		spent += took
 		if n == 0 {
 			run.First = took
-		} else if n == 1 || took < run.Best {
+		}
+		if n < warmSettle {
+			continue
+		}
+		spent += took
+		if n == warmSettle || took < run.Best {
 			run.Best = took
 		}
 	}
@@ -173,7 +181,8 @@ func (i *Instance) inputs(rows int, p pattern) (inputs []runtime.Tensor, release
 	return inputs, release, nil
 }
 
-// fit is the least-squares line through the runs.
+// fit is the least-squares line through the runs of those that begin and rise
+// at zero or above.
 func fit(runs []WarmRun) (fixed, perRow time.Duration) {
 	if len(runs) == 0 {
 		return 0, 0
@@ -188,5 +197,8 @@ func fit(runs []WarmRun) (fixed, perRow time.Duration) {
 	if spread := n*sumXX - sumX*sumX; spread > 0 {
 		slope = max(0, (n*sumXY-sumX*sumY)/spread)
 	}
-	return time.Duration(max(0, (sumY-slope*sumX)/n)), time.Duration(slope)
+	if sumY < slope*sumX {
+		return 0, time.Duration(sumXY / sumXX)
+	}
+	return time.Duration((sumY - slope*sumX) / n), time.Duration(slope)
 }

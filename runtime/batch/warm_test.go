@@ -119,3 +119,51 @@ func TestWarmRunsWhatDoesNotBatchOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestTheLineOfCostBeginsAndRisesAtZeroOrAbove(t *testing.T) {
+	run := func(rows int, best time.Duration) WarmRun { return WarmRun{Rows: rows, Best: best} }
+	for name, c := range map[string]struct {
+		runs          []WarmRun
+		fixed, perRow time.Duration
+	}{
+		"none":                  {},
+		"one size":              {[]WarmRun{run(1, 5*ms)}, 5 * ms, 0},
+		"two sizes":             {[]WarmRun{run(1, 3*ms), run(3, 7*ms)}, ms, 2 * ms},
+		"many rows are cheaper": {[]WarmRun{run(1, 5*ms), run(9, 3*ms)}, 4 * ms, 0},
+		"many rows are dearer":  {[]WarmRun{run(1, 1*ms), run(2, 8*ms)}, 0, 3400 * time.Microsecond},
+	} {
+		if fixed, perRow := fit(c.runs); fixed != c.fixed || perRow != c.perRow {
+			t.Errorf("%s: got %v and %v a row, want %v and %v", name, fixed, perRow, c.fixed, c.perRow)
+		}
+	}
+}
+
+// TestWhatARunSettlesInIsNotMeasured has a model whose first two runs of each
+// size take memory.
+func TestWhatARunSettlesInIsNotMeasured(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		runs := map[int64]int{}
+		session := runtimetest.NewSession(&runtimetest.Fake{
+			Signature: runtime.Signature{
+				Inputs:  []runtime.TensorSpec{spec("x", runtime.FP32, -1)},
+				Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, -1)},
+			},
+			Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+				rows := in[0].Shape[0]
+				cost := time.Duration(rows) * 20 * ms
+				if runs[rows]++; runs[rows] <= 2 {
+					cost *= 2
+				}
+				time.Sleep(cost)
+				return []runtime.Tensor{runtimetest.FP32("y", []int64{rows}, make([]float32, rows)...)}, nil
+			},
+		})
+		executor := New(Options{Permits: 1})
+		defer executor.Close()
+		report, err := executor.Instance(session, InstanceOptions{MaxBatch: 8}).Warm(t.Context(), nil)
+		want := []WarmRun{{1, 40 * ms, 20 * ms}, {8, 320 * ms, 160 * ms}}
+		if err != nil || fmt.Sprint(report.Runs) != fmt.Sprint(want) || report.PerRow != 20*ms {
+			t.Errorf("got %+v, %v, want runs %v", report, err, want)
+		}
+	})
+}
