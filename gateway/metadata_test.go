@@ -1,11 +1,16 @@
 package gateway
 
 import (
+	"context"
+	"encoding/json"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/segue-serving/segue/gateway/oip"
 	"github.com/segue-serving/segue/loader"
+	"github.com/segue-serving/segue/runtime/batch"
 )
 
 func TestReadOnlyRoutesAnswerWhatIsInForce(t *testing.T) {
@@ -140,4 +145,49 @@ func TestStatisticsCountWhatWasAnswered(t *testing.T) {
 	wantJSON(t, g.send("GET", "/v2/models/mozart/stats", "").body, oip.NewStatistics(s, unused))
 	wantJSON(t, g.send("GET", "/v2/models/mozart/versions/1/stats", "").body, oip.NewStatistics(s))
 	wantJSON(t, g.send("GET", "/v2/models/stats", "").body, oip.NewStatistics(s, unused))
+}
+
+// TestStatisticsTellRowsFromRuns has three requests that share a run: they
+// count as three inferences and one execution.
+func TestStatisticsTellRowsFromRuns(t *testing.T) {
+	g := newTestGateway(t)
+	model := doubler()
+	waiting, release := blocking(t, model)
+	block := model.Before
+	var held atomic.Bool
+	model.Before = func(ctx context.Context) error {
+		if held.Load() {
+			return block(ctx)
+		}
+		time.Sleep(2 * time.Millisecond) // for one row and for four
+		return nil
+	}
+	route := g.model("mozart", version{name: "1", weight: 1, model: model})
+	g.put(route)
+	t.Cleanup(g.executor.Close)
+	if _, err := route.latest.runner.Warm(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if plan := route.latest.runner.Plan(); plan.Mode != batch.ModeWorker || plan.MaxBatch != 4 {
+		t.Fatalf("got %+v, want batches on workers", plan)
+	}
+	held.Store(true)
+	var all []<-chan answer
+	for n := range 5 {
+		all = append(all, g.background(infer))
+		eventually(t, "two run, the others wait", func() bool {
+			return waiting.Load() == int64(min(n+1, 2)) && g.executor.Stats().Queued == max(0, n-1)
+		})
+	}
+	close(release)
+	for _, done := range all {
+		(<-done).want(t, 200, answered)
+	}
+	var got oip.Statistics
+	if err := json.Unmarshal([]byte(g.send("GET", "/v2/models/mozart/stats", "").body), &got); err != nil || len(got.ModelStats) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if s := got.ModelStats[0]; s.InferenceCount != 5 || s.ExecutionCount != 3 || s.InferenceStats.Success.Count != 5 {
+		t.Errorf("%d rows in %d runs for %d requests, want 5, 3 and 5", s.InferenceCount, s.ExecutionCount, s.InferenceStats.Success.Count)
+	}
 }

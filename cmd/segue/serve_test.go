@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/cmd/segue/seguetest"
+	"github.com/segue-serving/segue/configs"
 )
 
 func TestMain(m *testing.M) {
@@ -304,6 +305,32 @@ func TestStatusIsJSONOnTheAdminListenerOnly(t *testing.T) {
 			if a, err := seguetest.Do(http.MethodGet, root+path, nil, nil); err != nil || a.Code != http.StatusNotFound {
 				t.Errorf("%s%s answers %d %v, want 404", root, path, a.Code, err)
 			}
+		}
+	}
+}
+
+// TestTheStatusShowsHowVersionsAreRun has a model of microseconds and one of
+// milliseconds whose rows cannot share a run.
+func TestTheStatusShowsHowVersionsAreRun(t *testing.T) {
+	for _, c := range []struct {
+		source, model string
+		want          configs.ExecutionStatus
+		least         time.Duration
+	}{
+		{quickstart, "wine", configs.ExecutionStatus{Mode: "inline", MaxBatch: 1, Batching: "off: "}, time.Nanosecond},
+		{longModel(t, "{queue: 77}"), "long", configs.ExecutionStatus{Mode: "worker", MaxBatch: 1, Queue: 77,
+			Batching: "off: an input or output has no dynamic first size"}, time.Millisecond},
+	} {
+		gw := seguetest.Start(t, seguetest.Config{Source: "file:" + c.source})
+		got := gw.Status(t).Models[c.model].Versions["1"].Execution
+		switch {
+		case got == nil:
+			t.Errorf("%s: no execution", c.model)
+		case got.Mode != c.want.Mode || got.MaxBatch != c.want.MaxBatch || !strings.HasPrefix(got.Batching, c.want.Batching) ||
+			got.Instances != 1 || got.Workers < 1 || c.want.Queue > 0 && got.Queue != c.want.Queue:
+			t.Errorf("%s: got %+v, want %+v", c.model, got, c.want)
+		case time.Duration(got.FixedNS+got.PerRowNS) < c.least || got.FixedNS+got.PerRowNS > time.Second.Nanoseconds():
+			t.Errorf("%s: a run is said to take %v", c.model, time.Duration(got.FixedNS+got.PerRowNS))
 		}
 	}
 }
