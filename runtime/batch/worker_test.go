@@ -343,6 +343,33 @@ func TestALongRunIsEndedAtItsDeadline(t *testing.T) {
 	})
 }
 
+func TestWhoLeavesABatchEndsItForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		model, executor, i := batching(t, 1, InstanceOptions{})
+		defer executor.Close()
+		var wg sync.WaitGroup
+		for n := range 4 {
+			ctx, leave := context.WithCancel(t.Context())
+			defer leave()
+			if n == 2 {
+				time.AfterFunc(15*ms, leave) // the batch began after 10.1ms
+			}
+			wg.Go(func() {
+				// So little time is left that the run is one that can be ended.
+				call := &Call{Deadline: time.Now().Add(30 * ms)}
+				if err := ask(ctx, i, call, float32(n), 1); err != nil || call.Ran < 10*ms {
+					t.Errorf("call %d: %v after %v", n, err, call.Ran)
+				}
+			})
+			synctest.Wait()
+		}
+		wg.Wait()
+		if want := []int{1, 3}; !slices.Equal(model.runs, want) {
+			t.Errorf("runs of %v rows, want %v", model.runs, want)
+		}
+	})
+}
+
 // TestABusyModelDoesNotStarveAnother has one instance with many callers and
 // one with few, whose runs take ten times as long: both get the same time.
 func TestABusyModelDoesNotStarveAnother(t *testing.T) {
