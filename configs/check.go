@@ -46,6 +46,7 @@ func checkDocument(d *Document, e Entry, r *report) {
 	}
 	checkFeedback(d.Feedback, r)
 	checkRuntime(d.Runtime, "runtime", r)
+	checkMemoryLimits(d, r)
 	checkLimits(d.Limits, r)
 	oneOf(r, "nonfinite", d.NonFinite, NonFiniteError, NonFiniteNull, NonFiniteLiteral)
 }
@@ -179,6 +180,24 @@ func checkRuntime(rt Runtime, path string, r *report) {
 	between(r, path+".instances", rt.Instances, maxInstances)
 	between(r, path+".max_batch_size", rt.MaxBatchSize, maxBatchSize)
 	between(r, path+".max_dimension", rt.MaxDimension, math.MaxInt)
+}
+
+// checkMemoryLimits refuses a limit that no version could keep to: on the CPU
+// the versions share the process's memory.
+func checkMemoryLimits(d *Document, r *report) {
+	const refusal = "bounds a device's memory, and %s on cpu: what the whole process may take there is its control group's to say"
+	devices := 0
+	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
+		own, path := d.Versions[name].Runtime, keyPath("versions", name)+".runtime"
+		if r.spoilt(path+".device") || r.spoilt("runtime.device") || d.RuntimeOf(name, Runtime{}).Device != DefaultDevice {
+			devices++
+		} else if own.MemoryLimit > 0 {
+			r.problem(path+".memory_limit", refusal, "this version runs")
+		}
+	}
+	if devices == 0 && d.Runtime.MemoryLimit > 0 {
+		r.problem("runtime.memory_limit", refusal, "all versions run")
+	}
 }
 
 func checkLimits(l Limits, r *report) {

@@ -65,6 +65,9 @@ func (r Runtime) Or(other Runtime) Runtime {
 	if r.MaxDimension == 0 {
 		r.MaxDimension = other.MaxDimension
 	}
+	if r.MemoryLimit == 0 {
+		r.MemoryLimit = other.MemoryLimit
+	}
 	return r
 }
 

@@ -108,6 +108,10 @@ type Runtime struct {
 	// MaxDimension is the largest size of a dynamic dimension other than the
 	// first; default is the process's MAX_SEQUENCE_LENGTH, else no limit.
 	MaxDimension int `json:"max_dimension,omitempty"`
+	// MemoryLimit is how much of its device's memory each session may take, for
+	// weights and for runs; default no limit. The CPU's is bounded by the
+	// process's control group instead.
+	MemoryLimit Size `json:"memory_limit,omitempty"`
 }
 
 // Limits bound one model in one gateway process. Zero fields set no limit but

@@ -80,7 +80,7 @@ func (r *reconciler) wantedVersion(m *modelState, a *accepted, version string) l
 	rt := a.doc.RuntimeOf(version, r.opts.Runtime)
 	w := loader.Wanted{
 		Model: m.name, Version: version, URI: v.URI, Base: a.entry.Base, Digest: v.Digest,
-		Device: rt.Device, Threads: rt.Threads, MaxBatch: rt.MaxBatchSize,
+		Device: rt.Device, Threads: rt.Threads, MemoryLimit: int64(rt.MemoryLimit), MaxBatch: rt.MaxBatchSize,
 		Instances: rt.Instances, MaxQueueDelay: time.Duration(rt.MaxQueueDelay), QueueLimit: a.doc.Limits.WithDefaults().Queue,
 	}
 	if old, ok := m.routed[version]; ok && w.Digest == "" && old != w {

@@ -13,7 +13,7 @@ func TestTheTableSaysWhatTheDocumentSays(t *testing.T) {
 	b := newBench(t)
 	b.set("settings", `{"schema": 1, "limits": {"max_body": "2MiB", "max_in_flight": 9}}`)
 	b.set("models/mozart", `{"model": "mozart", "nonfinite": "null",
-		"versions": {"1": {"uri": "file:/a"}, "2": {"uri": "file:/b", "runtime": {"max_batch_size": 4, "threads": 2}}, "10": {"uri": "file:/c"}},
+		"versions": {"1": {"uri": "file:/a"}, "2": {"uri": "file:/b", "runtime": {"max_batch_size": 4, "threads": 2, "device": "cuda:1", "memory_limit": "3MiB"}}, "10": {"uri": "file:/c"}},
 		"traffic": {"weights": {"1": 3, "2": 1}, "names": {"2": "challenger"}, "sticky": {"header": "X-User-Id", "salt": "s", "required": true}},
 		"runtime": {"max_dimension": 99, "max_batch_size": 8},
 		"limits": {"rate": 10, "queue": 5, "timeout": "1s"}}`)
@@ -40,7 +40,7 @@ func TestTheTableSaysWhatTheDocumentSays(t *testing.T) {
 	for w := range b.loader.wanted {
 		want := loader.Wanted{Model: "mozart", Version: w.Version, URI: w.URI, Device: "cpu", Threads: 1, Instances: 1, MaxBatch: 8, QueueLimit: 5}
 		if w.Version == "2" {
-			want.Threads, want.MaxBatch = 2, 4
+			want.Threads, want.MaxBatch, want.Device, want.MemoryLimit = 2, 4, "cuda:1", 3<<20
 		}
 		if w != want {
 			t.Errorf("the loader is asked for %+v, want %+v", w, want)

@@ -172,7 +172,7 @@ func (l *loading) probe(ctx context.Context) (probe.Report, *failure) {
 	w := l.try.wanted
 	report, err := l.options.Probe(ctx, probe.Request{
 		ModelPath: l.artifact.ModelPath, Manifest: l.artifact.Manifest, Digest: l.artifact.Digest,
-		Device: w.Device, Threads: w.Threads, MaxBatch: w.MaxBatch,
+		Device: w.Device, Threads: w.Threads, MemoryLimit: w.MemoryLimit, MaxBatch: w.MaxBatch,
 	})
 	switch {
 	case err != nil:

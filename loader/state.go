@@ -90,6 +90,8 @@ type Wanted struct {
 	// Device and Threads are those of runtime.Options.
 	Device  string
 	Threads int
+	// MemoryLimit is that of runtime.Options, of each session.
+	MemoryLimit int64
 	// Instances is how many sessions are opened; 0 counts as 1. The loader only
 	// hands it on to Open, as it does MaxQueueDelay.
 	Instances int

@@ -86,7 +86,7 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 func openInstance(ctx context.Context, engine runtime.Engine, executor *batch.Executor, path string, w loader.Wanted) (loader.Instance, error) {
 	var sessions []runtime.Session
 	for range max(1, w.Instances) {
-		session, err := engine.Open(ctx, path, runtime.Options{Device: w.Device, Threads: w.Threads})
+		session, err := engine.Open(ctx, path, runtime.Options{Device: w.Device, Threads: w.Threads, MemoryLimit: w.MemoryLimit})
 		if err != nil {
 			for _, s := range sessions {
 				err = errors.Join(err, s.Close())
