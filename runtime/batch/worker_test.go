@@ -370,6 +370,51 @@ func TestWhoLeavesABatchEndsItForNobody(t *testing.T) {
 	})
 }
 
+// TestADeviceHasTwoBatchesOfAPowerOfTwoInFlight has a device beside one core:
+// while it computes one batch the next is given to it, whatever runs on the
+// core, and a batch is filled up with rows that nobody asked for.
+func TestADeviceHasTwoBatchesOfAPowerOfTwoInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		defer executor.Close()
+		beside := (&doubler{fixed: 100 * ms}).warm(t, executor, InstanceOptions{})
+		for device, most := range map[string]int{"cuda:0": 8, "cuda:1": 6} {
+			model := &doubler{fixed: 10 * ms, perRow: ms / 10}
+			i := model.warm(t, executor, InstanceOptions{Device: device, MaxBatch: most})
+			if plan := i.Plan(); plan.Mode != ModeWorker || plan.Workers != 2 || plan.MaxBatch != most {
+				t.Errorf("%s: got %+v", device, plan)
+			}
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				if err := ask(t.Context(), beside, &Call{}, 1, 1); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			rows := 0
+			var mu sync.Mutex
+			for n := range 7 {
+				wg.Go(func() {
+					call := &Call{}
+					if err := ask(t.Context(), i, call, float32(n+2), 1); err != nil || call.Queued > 11*ms {
+						t.Errorf("%s: call %d: %v after %v", device, n, err, call.Queued)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					rows += call.BatchRows
+				})
+				synctest.Wait()
+			}
+			wg.Wait()
+			// Two at once, then the five that waited in a bucket of eight or, at
+			// the most, of six.
+			if want := []int{1, 1, most}; !slices.Equal(model.runs, want) || model.most != 2 || rows != 7 {
+				t.Errorf("%s: runs of %v rows, %d at once, %d rows told, want %v, 2 and 7", device, model.runs, model.most, rows, want)
+			}
+		}
+	})
+}
+
 // TestABusyModelDoesNotStarveAnother has one instance with many callers and
 // one with few, whose runs take ten times as long: both get the same time.
 func TestABusyModelDoesNotStarveAnother(t *testing.T) {
