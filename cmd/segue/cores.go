@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -9,14 +10,25 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/loader"
 	"github.com/segue-serving/segue/runtime/batch"
 )
 
-// newExecutor has a place for a run on each core. Workers compute in C, where
-// Go would count them as busy with Go's own work and let sockets wait for up to
-// ten milliseconds; so each adds to the threads that Go may run.
-func newExecutor() *batch.Executor {
-	n := cores(os.DirFS("/"))
+// tooManyThreads says what is amiss where the runs of a version that may be
+// under way at once, one for each core, have more threads than there are cores;
+// "" where they have not.
+func tooManyThreads(cores int, w loader.Wanted) string {
+	if w.Device != configs.DefaultDevice || w.Threads <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("runs of %d threads, and as many at once as there are cores (%d): under load they get in each other's way", w.Threads, cores)
+}
+
+// newExecutor has a place for a run on each of n cores. Workers compute in C,
+// where Go would count them as busy with Go's own work and let sockets wait for
+// up to ten milliseconds; so each adds to the threads that Go may run.
+func newExecutor(n int) *batch.Executor {
 	return batch.New(batch.Options{Permits: n, OnWorkers: func(workers int) { goruntime.GOMAXPROCS(n + workers) }})
 }
 

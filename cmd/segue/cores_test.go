@@ -4,6 +4,8 @@ import (
 	goruntime "runtime"
 	"testing"
 	"testing/fstest"
+
+	"github.com/segue-serving/segue/loader"
 )
 
 func TestCoresFollowTheControlGroups(t *testing.T) {
@@ -31,5 +33,24 @@ func TestCoresFollowTheControlGroups(t *testing.T) {
 	t.Setenv("GOMAXPROCS", "7")
 	if got := cores(fstest.MapFS{}); got != 7 {
 		t.Errorf("%d cores with GOMAXPROCS=7", got)
+	}
+}
+
+func TestRunsWithMoreThreadsThanCoresAreWarnedOf(t *testing.T) {
+	for _, c := range []struct {
+		cores   int
+		device  string
+		threads int
+		want    string
+	}{
+		{2, "cpu", 1, ""},
+		{2, "cpu", 0, ""},
+		{2, "cpu", 4, "runs of 4 threads, and as many at once as there are cores (2): under load they get in each other's way"},
+		{1, "cpu", 2, "runs of 2 threads, and as many at once as there are cores (1): under load they get in each other's way"},
+		{2, "cuda:0", 4, ""},
+	} {
+		if got := tooManyThreads(c.cores, loader.Wanted{Device: c.device, Threads: c.threads}); got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func newRegistry(engine runtime.Engine) *prometheus.Registry {
 
 // newGateway gives the gateway what it is made of: how versions are fetched,
 // tried and opened, and the process's defaults.
-func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor,
+func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor, cores int,
 	metrics *gateway.Metrics, registry *prometheus.Registry, log *slog.Logger,
 ) (*gateway.Gateway, error) {
 	child, err := ownProbe(p)
@@ -73,6 +73,9 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, store.NewMetrics(registry)),
 			Probe:  probe.NewCache(engine.Version(), child.Probe).Probe,
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
+				if message := tooManyThreads(cores, r.Wanted); message != "" {
+					log.Warn(message, "model", r.Wanted.Model, "version", r.Wanted.Version)
+				}
 				return openInstance(ctx, engine, executor, r.ModelPath, r.Wanted)
 			},
 			Log: log, Metrics: loader.NewMetrics(registry), Concurrency: loadsAtOnce,

@@ -61,7 +61,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 		return usageError{err}
 	}
 	log := newLogger(os.Stderr, p.logFormat, level)
-	setCollector(os.Getenv)
+	setCollector(os.Getenv, newMemory(), log)
 
 	engine, err := openEngine(p, log)
 	if err != nil {
@@ -69,7 +69,8 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	}
 	defer closeEngine(engine, log)
 
-	registry, executor := newRegistry(engine), newExecutor()
+	available := cores(os.DirFS("/"))
+	registry, executor := newRegistry(engine), newExecutor(available)
 	metrics := gateway.NewMetrics(registry)
 	if p.nativeHistograms {
 		metrics.NativeHistograms()
@@ -78,7 +79,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	gw, err := newGateway(p, source, engine, executor, metrics, registry, log)
+	gw, err := newGateway(p, source, engine, executor, available, metrics, registry, log)
 	if err != nil {
 		return err
 	}
