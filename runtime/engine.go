@@ -64,7 +64,8 @@ type Session interface {
 type BackgroundRunner interface {
 	Session
 	// RunBackground is Run, only later where the machine is busy. took is what
-	// the run would take on a processor of its own, as near as it can be told.
+	// the run would take on a processor of its own, as near as it can be told;
+	// a short one may be made several times for that.
 	RunBackground(ctx context.Context, inputs []Tensor, outputs []int) (res Result, took time.Duration, err error)
 }
 

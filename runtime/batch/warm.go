@@ -27,8 +27,8 @@ type WarmReport struct {
 type WarmRun struct {
 	// Rows is the size of the first dimension.
 	Rows int
-	// First is what the first run took, Best the fastest of those measured.
-	First, Best time.Duration
+	// Best is what the fastest run took of those measured.
+	Best time.Duration
 }
 
 const (
@@ -96,9 +96,6 @@ func (i *Instance) warmOne(ctx context.Context, rows int) (WarmRun, error) {
 			return run, err
 		}
 		res.Release()
-		if n == 0 {
-			run.First = took
-		}
 		if n < warmSettle {
 			continue
 		}

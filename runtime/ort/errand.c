@@ -9,9 +9,28 @@
 #include <time.h>
 #include <unistd.h>
 
+static int64_t cpu_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return now.tv_sec * 1000000000L + now.tv_nsec;
+}
+
+// run_warm runs again and again for as long as the errand says: the thread was
+// new, and what it computes with lay in no cache.
+static void run_warm(segue_errand *e) {
+  int64_t spent = 0;
+  for (;;) {
+    int64_t began = cpu_now();
+    segue_run(e->api, e->session, e->frame, NULL);
+    int64_t took = cpu_now() - began;
+    if (spent == 0 || took < e->cpu_ns) e->cpu_ns = took;
+    spent += took;
+    if (e->frame->err.code != 0 || spent >= e->again_ns) return;
+    segue_frame_clear(e->api, e->frame);
+  }
+}
+
 void segue_errand_do(segue_errand *e) {
-  struct timespec began, ended;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &began);
   switch (e->kind) {
     case SEGUE_OPEN:
       e->session = segue_session_open(e->api, e->path, e->options, &e->err);
@@ -20,11 +39,9 @@ void segue_errand_do(segue_errand *e) {
       segue_session_close(e->api, e->session);
       break;
     case SEGUE_RUN:
-      segue_run(e->api, e->session, e->frame, NULL);
+      run_warm(e);
       break;
   }
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ended);
-  e->cpu_ns = (ended.tv_sec - began.tv_sec) * 1000000000L + (ended.tv_nsec - began.tv_nsec);
 }
 
 // lower makes a thread step back: a batch thread interrupts nobody when it

@@ -22,7 +22,8 @@ typedef struct segue_errand {
   const void *options;  // SEGUE_OPEN
   segue_frame *frame;   // SEGUE_RUN, which leaves its error there
   segue_error err;      // SEGUE_OPEN
-  int64_t cpu_ns;       // what it took of a processor's time
+  int64_t again_ns;     // SEGUE_RUN: runs are repeated until they took so long together
+  int64_t cpu_ns;       // SEGUE_RUN: what the fastest took of a processor's time
   pthread_mutex_t mutex;
   int32_t thread;  // the kernel's id of the thread while it lives; guarded by mutex
 } segue_errand;
