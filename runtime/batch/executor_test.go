@@ -93,6 +93,35 @@ func TestCallsOfAnInstanceRunInTheOrderOfArrival(t *testing.T) {
 	})
 }
 
+func TestTheWaitIsZeroOnlyWhereAPlaceIsFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		executor := New(Options{Permits: 1})
+		instance := executor.Instance(sleeper(), InstanceOptions{})
+		other := executor.Instance(sleeper(), InstanceOptions{})
+		waits := func(least, most time.Duration) {
+			t.Helper()
+			for _, i := range []*Instance{instance, other} {
+				if wait := i.Wait(); wait < least || wait > most {
+					t.Errorf("the wait is %v, want %v to %v", wait, least, most)
+				}
+			}
+		}
+		var wg sync.WaitGroup
+		waits(0, 0)
+		for range 3 { // nobody knows yet how long one takes
+			wg.Go(func() {
+				if _, err := instance.Run(lasting(t.Context(), 100*ms), newCall(0)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+			waits(1, ms)
+		}
+		wg.Wait()
+		waits(0, 0)
+	})
+}
+
 func TestAQueueIsBoundedPerInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		executor := New(Options{Permits: 1})
@@ -260,7 +289,7 @@ func TestTheWaitIsEstimatedFromTheWorkThatWaits(t *testing.T) {
 		}
 		start(long, 100*ms)
 		start(short, 20*ms)
-		want(long, 0)
+		want(long, 1) // for how long nobody knows yet
 		wg.Wait()
 		start(long, 100*ms)
 		want(short, 0)

@@ -156,9 +156,9 @@ func (c *Call) count(signature *runtime.Signature) (agree bool) {
 	return true
 }
 
-// Wait estimates how long a call that came now would wait for its turn, 0 while
-// there is a free place: the work that waits, as it was measured, over all
-// places. It costs a few loads, so that a request can be refused before it is
+// Wait estimates how long a call that came now would wait for its turn: the
+// work that waits, as it was measured, over all places. It is 0 only while
+// there is a free place, also where no run was measured yet. It costs a few loads, so that a request can be refused before it is
 // read.
 func (i *Instance) Wait() time.Duration {
 	w := i.way.Load()

@@ -221,12 +221,13 @@ func (l *lane) give(by *worker) bool {
 // expect estimates how long a call of the line that came now would wait for its
 // turn: for its share of the places if every other line stays busy, or for all
 // work that waits where that is less, and for half of a run that is under way.
+// It is 0 only where a place is free, also while no run was measured yet.
 func (l *lane) expect(ln *line, cost int64) time.Duration {
 	if l.free.Load() > 0 {
 		return 0
 	}
 	ahead := min(l.work.Load(), ln.work.Load()*max(1, l.active.Load()))
-	return time.Duration((max(0, ahead) + cost/2) / int64(l.places))
+	return max(1, time.Duration((max(0, ahead)+cost/2)/int64(l.places)))
 }
 
 func (l *lane) use() (busy, queued int) {
