@@ -177,6 +177,67 @@ func TestARequestThatCannotBeServedIsRefusedByItsHead(t *testing.T) {
 	}
 }
 
+func TestABodyThatIsRefusedByItsHeadIsNotAskedFor(t *testing.T) {
+	g, release := busy(t, func(*modelRoute) {}, -1)
+	for i, length := range []int{100, 1 << 20} {
+		head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nX-Request-Id: a-1\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n", infer, length)
+		status, continued, body := g.answerOf(head)
+		if status != 503 || continued || !strings.Contains(body, "the model's queue is full") {
+			t.Errorf("%d (100 Continue before: %v) %s", status, continued, body)
+		}
+		// Who sends it without having been asked is answered all the same.
+		got := g.exchange(head + strings.Repeat("x", length) + "GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+		if !strings.HasPrefix(got, "HTTP/1.1 503 ") || strings.Count(got, "HTTP/1.1 ") != 1 ||
+			!strings.Contains(got, "Retry-After: 1\r\n") || !strings.Contains(got, "X-Request-Id: a-1\r\n") {
+			t.Errorf("got %q", got)
+		}
+		eventually(t, "each is counted once", func() bool { return g.attempts("mozart", "1")["shed"] == uint64(2*(i+1)) })
+	}
+	if n := g.metrics.shed[shedQueueFull].Load(); n != 4 {
+		t.Errorf("%d counted", n)
+	}
+	release()
+}
+
+func TestABodyThatIsAskedForIsAdmittedOnce(t *testing.T) {
+	g := newTestGateway(t)
+	m := g.model("mozart", version{name: "1", weight: 1, model: doubler()})
+	m.limiter = rate.NewLimiter(0.001, 3)
+	g.put(m)
+	one := func(body string) string {
+		return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n%s", infer, len(body), body)
+	}
+	got := g.exchange(one(rowsOf(1)) + one("{") + one(rowsOf(1)) + one(rowsOf(1)))
+	var codes []string
+	for _, part := range strings.Split(got, "HTTP/1.1 ")[1:] {
+		codes = append(codes, part[:3])
+	}
+	if want := "100 200 100 400 100 200 429"; strings.Join(codes, " ") != want {
+		t.Errorf("got %s, want %s", strings.Join(codes, " "), want)
+	}
+	if g.inFlight.Load() != 0 {
+		t.Errorf("%d in flight", g.inFlight.Load())
+	}
+}
+
+func TestABodyThatWasAskedForAndDoesNotComeIsCutOff(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	nc := g.connect()
+	defer nc.Close()
+	nc.SetDeadline(time.Now().Add(20 * time.Second))
+	fmt.Fprintf(nc, "POST %s HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n", infer)
+	nc.(*net.TCPConn).CloseWrite()
+	got, err := io.ReadAll(nc)
+	if !strings.HasPrefix(string(got), "HTTP/1.1 100 ") || !strings.Contains(string(got), "HTTP/1.1 400 ") || err != nil {
+		t.Errorf("got %q, %v", got, err)
+	}
+	g.send("POST", infer, rowsOf(1)).want(t, 200, answered)
+	if g.inFlight.Load() != 0 {
+		t.Errorf("%d in flight", g.inFlight.Load())
+	}
+}
+
 func TestARefusedRequestWhoseBodyIsThereKeepsItsConnection(t *testing.T) {
 	g, release := busy(t, func(*modelRoute) {}, -1)
 	one := "POST " + infer + " HTTP/1.1\r\nHost: a\r\nContent-Length: 50000\r\n\r\n" + strings.Repeat(" ", 50_000)

@@ -62,6 +62,9 @@ type call struct {
 	started, ended time.Time
 	// named is the model that the request names, where there is one.
 	named *modelRoute
+	// admitted is the version that the request was let in for before its body
+	// was asked for, nil where nobody waited to be asked.
+	admitted *versionRoute
 	// counted is what the request is counted under, status with which code.
 	// It is nil until a version was chosen.
 	counted *versionMetrics
@@ -155,7 +158,7 @@ func (c *call) forget() {
 	c.runner = nil
 	c.assigned, c.class, c.alone, c.instead, c.probe = assignment{}, 0, 0, false, nil
 	c.route.model, c.route.version = nil, nil
-	c.table, c.key, c.rated, c.model, c.named, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, 0
+	c.table, c.key, c.rated, c.model, c.named, c.admitted, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, nil, 0
 }
 
 // fail answers with an error. The message must be fit for the client's eyes.

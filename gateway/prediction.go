@@ -17,19 +17,15 @@ const maxReloads = 4
 // body is refused before it is read, what needs no decoding before decoding.
 func (c *call) answerPrediction() {
 	s := c.server
-	m := c.findModel()
-	if m == nil {
-		return
-	}
-	if !c.withinRates(m) || !c.wire.readable() || !c.readTimeout(m.timeout) || !c.belowInFlight() {
-		return
+	v := c.admitted
+	if v == nil {
+		v = c.admitPrediction()
 	}
 	// The queue is looked at again behind the body, which may have taken its
 	// time: what is refused then is at least not decoded. Who was let in for
 	// so long a wait is not sent away for a longer one; reading has cost more
 	// by then.
-	v := c.chooseVersion(m)
-	if v == nil || !c.inQueue(v, m.queueTime) || !c.wire.receive() || !c.inQueue(v, 0) {
+	if v == nil || !c.wire.receive() || !c.inQueue(v, 0) {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {
@@ -38,10 +34,25 @@ func (c *call) answerPrediction() {
 		return
 	}
 	defer s.inFlight.Add(-1)
-	if v = c.acquireVersion(m, v); v == nil {
+	if v = c.acquireVersion(c.named, v); v == nil {
 		return
 	}
 	c.predict(v)
+}
+
+// admitPrediction returns the version that is to answer, of the model that is
+// c.named then. It is nil where the head says that none will, and the answer
+// given.
+func (c *call) admitPrediction() *versionRoute {
+	m := c.findModel()
+	if m == nil || !c.withinRates(m) || !c.wire.readable() || !c.readTimeout(m.timeout) || !c.belowInFlight() {
+		return nil
+	}
+	v := c.chooseVersion(m)
+	if v == nil || !c.inQueue(v, m.queueTime) {
+		return nil
+	}
+	return v
 }
 
 // readTimeout sets the deadline: the model's limit, or sooner where the client

@@ -126,7 +126,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
-		Handler: s.handle, ErrorHandler: s.refuse, ConnState: connState,
+		Handler: s.handle, ExpectHandler: s.expect, ErrorHandler: s.refuse, ConnState: connState,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 			return announce(h, timeouts.Read, s.router.load().maxBody)
 		},
@@ -287,47 +287,65 @@ func (s *DataServer) log(message string, args ...any) {
 
 // handle answers one request.
 func (s *DataServer) handle(ctx *fasthttp.RequestCtx) {
-	c := s.calls.Get().(*httpCall)
-	c.begin(ctx, ctx.Time())
+	c := ctx.Conn().(*conn).current
+	if c == nil { // otherwise expect has begun it
+		c = s.calls.Get().(*httpCall)
+		c.begin(ctx, ctx.Time())
+	}
 	defer c.end()
-	defer func() {
-		if p := recover(); p != nil {
-			s.opts.Log.Error("request handler panicked", "panic", p, "stack", string(debug.Stack()))
-			ctx.SetConnectionClose()
-			c.fail(http.StatusInternalServerError, "internal error")
-		}
-	}()
+	defer c.recovered()
 	restoreLength(&ctx.Request.Header, c.head.sized)
+	if c.admitted != nil || c.enter() {
+		c.answer()
+	}
+}
+
+// enter looks at all of a request's head that does not depend on its route,
+// finds the route and passes the gate, and reports whether the request may go
+// on; otherwise the answer is given.
+func (c *httpCall) enter() bool {
 	if c.head.problem != "" {
-		ctx.SetConnectionClose()
+		c.ctx.SetConnectionClose()
 		status := http.StatusBadRequest
 		if c.head.many {
 			status = http.StatusRequestHeaderFieldsTooLarge
 		}
 		c.fail(status, c.head.problem)
-		return
+		return false
 	}
-	c.route.parse(pathOf(ctx.Request.Header.RequestURI()))
+	c.route.parse(pathOf(c.ctx.Request.Header.RequestURI()))
 	if !c.admit() {
-		return
+		return false
 	}
 	if c.route.endpoint == endpointUnknown {
 		c.fail(http.StatusNotFound, "no such route")
-		return
+		return false
 	}
-	if !c.route.endpoint.takes(ctx.Method()) {
-		ctx.Response.Header.Set("Allow", c.route.endpoint.allow())
+	if !c.route.endpoint.takes(c.ctx.Method()) {
+		c.ctx.Response.Header.Set("Allow", c.route.endpoint.allow())
 		c.fail(http.StatusMethodNotAllowed, "method not allowed: use "+c.route.endpoint.allow())
-		return
+		return false
 	}
-	c.answer()
+	return true
+}
+
+// recovered makes a panic an error of this request alone. It is deferred.
+func (c *httpCall) recovered() {
+	if p := recover(); p != nil {
+		c.server.opts.Log.Error("request handler panicked", "panic", p, "stack", string(debug.Stack()))
+		c.ctx.SetConnectionClose()
+		c.fail(http.StatusInternalServerError, "internal error")
+	}
 }
 
 // refuse answers what could not be read as a request. The connection is
 // closed behind it.
 func (s *DataServer) refuse(ctx *fasthttp.RequestCtx, err error) {
-	c := s.calls.Get().(*httpCall)
-	c.begin(ctx, time.Now())
+	c := ctx.Conn().(*conn).current
+	if c == nil { // otherwise the body that expect asked for did not come
+		c = s.calls.Get().(*httpCall)
+		c.begin(ctx, time.Now())
+	}
 	defer c.end()
 	c.conn.unread.Store(true)
 	var small *fasthttp.ErrSmallBuffer
