@@ -25,9 +25,10 @@ type overrideState struct {
 	// dropped reports that the deletion of good was asked for.
 	dropped bool
 	// local is a rollback that this gateway decided and the store does not have
-	// yet; it counts in the place of good. decidingUntil is until when a
-	// decision is on its way.
+	// yet; it counts in the place of good, and was decided on what the store had
+	// at localOver. decidingUntil is until when a decision is on its way.
 	local         *configs.Override
+	localOver     uint64
 	decidingUntil time.Time
 }
 
@@ -72,6 +73,7 @@ func (r *reconciler) readOverride(e configs.Entry) {
 	}
 	if e.Where == decidedHere {
 		o.local, _ = configs.ParseOverride(e)
+		o.localOver = e.Index
 		return
 	}
 	o.newest, o.decidingUntil = e, time.Time{}
@@ -131,12 +133,16 @@ func (r *reconciler) endOverrides(now time.Time) (next time.Time) {
 }
 
 // stale reports that an override says nothing about the newest document of its
-// model. Only a document that is in the store now, was taken and is not held
-// back by a freeze can say that.
+// model.
 func (r *reconciler) stale(model string, now time.Time) bool {
 	m := r.models[model]
-	if m == nil || m.wanted == nil || m.absent || m.frozen || len(m.problems) > 0 || r.snapshot.FromLastGood {
-		return false
-	}
-	return r.steer(model, m.wanted.doc, now).Stale
+	return m != nil && r.current(m) && r.steer(model, m.wanted.doc, now).Stale
+}
+
+// current reports that the wanted document is the newest one: it is in the
+// store now, was taken and is not held back by a freeze. Other gateways may
+// follow another one where that is not so, and what is decided on theirs must
+// not be replaced by what is decided on this.
+func (r *reconciler) current(m *modelState) bool {
+	return m.wanted != nil && !m.absent && !m.frozen && len(m.problems) == 0 && !r.snapshot.FromLastGood
 }

@@ -100,7 +100,7 @@ func (r *reconciler) inForce() configs.Snapshot {
 	for name, o := range r.overrides {
 		switch {
 		case o.local != nil:
-			s.Overrides[name] = configs.Entry{Name: name, Value: configs.CanonicalOverride(o.local), Index: o.newest.Index, Where: decidedHere}
+			s.Overrides[name] = configs.Entry{Name: name, Value: configs.CanonicalOverride(o.local), Index: o.localOver, Where: decidedHere}
 		case o.good != nil && o.good.Kind != configs.OverrideDelete:
 			s.Overrides[name] = o.good.entry
 		}

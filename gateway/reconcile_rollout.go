@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
@@ -100,10 +101,10 @@ func (r *reconciler) runningState(m *modelState, now time.Time) *configs.Rollout
 	return s.Rollout
 }
 
-// start begins a rollout of which nothing is decided yet, once its document is
-// in force and both of its versions can answer.
+// start begins a rollout of which nothing is decided yet, once its document,
+// the newest, is in force and both of its versions can answer.
 func (r *reconciler) start(m *modelState, now time.Time) {
-	if m.inForce == nil || m.inForce != m.wanted || m.inForce.doc.Rollout == nil || r.frozen() {
+	if m.inForce == nil || m.inForce != m.wanted || m.inForce.doc.Rollout == nil || r.frozen() || !r.current(m) {
 		return
 	}
 	s := r.steer(m.name, m.inForce.doc, now)
@@ -183,7 +184,7 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 		r.log.Error("rollback cannot be decided", "model", m.name, "error", err)
 		return
 	}
-	o.local = next
+	o.local, o.localOver = next, o.newest.Index
 	r.metrics.rolledBack(m.name, label)
 	r.log.Warn("canary taken back", "model", m.name, "rollout", m.live.id, "version", canary, "digest", d.Digest, "step", m.live.step+1,
 		"why", label, "reason", d.Reason, "evidence", d.Evidence)
@@ -252,7 +253,8 @@ func (r *reconciler) takeDecided(now time.Time) (next time.Time) {
 
 // replay writes a rollback that the store does not have yet, or lets it go:
 // where the store says the same by now, or the operator moved on, be it to
-// another rollout or to another run of this one.
+// another rollout, to another run of this one, or by giving the canary traffic
+// while this gateway decided. Then new evidence decides.
 func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 	m := r.models[model]
 	if m == nil {
@@ -274,6 +276,14 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 		o.local = nil
 	case there != nil && there.Phase == configs.PhaseRolledBack:
 		o.local = nil
+	case there == nil && !r.current(m):
+		o.decidingUntil = now.Add(decideAgain) // the store may know of a rollout that is not known here yet
+	case there == nil && stored != nil && stored.Rollout != nil:
+		r.log.Info("rollback let go: the operator went to another rollout and back", "model", model)
+		o.local = nil
+	case o.newest.Index != o.localOver && goesOn(stored, a.doc.Rollout.Canary, now):
+		r.log.Warn("rollback let go: an operator gave the canary traffic meanwhile", "model", model, "by", stored.By, "reason", stored.Reason)
+		o.local = nil
 	default:
 		next, err := a.doc.Decide(stored, o.local.Rollout.Decision)
 		if err != nil {
@@ -285,9 +295,27 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 		// decided is what stands here.
 		if there == nil {
 			next = o.local
+			if stored.Holds(now) {
+				held := *stored
+				held.Rollout = o.local.Rollout
+				next = &held
+			}
 		}
 		r.writeDecision(model, next, now)
 	}
+}
+
+// goesOn reports that the newest word in an override is that of an operator who
+// gives the canary traffic.
+func goesOn(o *configs.Override, canary string, now time.Time) bool {
+	if o.Holds(now) {
+		return o.Weights[canary] > 0
+	}
+	if o == nil || o.Rollout == nil {
+		return false
+	}
+	d := o.Rollout.Decision
+	return !strings.HasPrefix(d.By, gatewayName("")) && (d.Event == configs.DecideStep || d.Event == configs.DecidePromote)
 }
 
 // newestGood is the newest document that can be followed.

@@ -218,21 +218,45 @@ func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 	}
 }
 
+// overrides makes what stands beside the document what f says, as an operator
+// would.
+func (b *bench) overrides(f func(*configs.Document, *configs.Override) (*configs.Override, error)) {
+	b.t.Helper()
+	o, err := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.items["overrides/mozart"].Value})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	doc, _, err := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	next, err := f(doc, o)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.set("overrides/mozart", string(configs.CanonicalOverride(next)))
+}
+
+func (b *bench) decided(event configs.DecisionEvent) {
+	b.t.Helper()
+	b.overrides(func(doc *configs.Document, o *configs.Override) (*configs.Override, error) {
+		return doc.Decide(o, configs.Decision{Event: event, By: "ada", Reason: "I say so", At: b.now.Add(time.Second).UTC()})
+	})
+}
+
 func TestARollbackIsLetGoWhereTheOperatorHasMovedOn(t *testing.T) {
 	for name, moveOn := range map[string]func(*bench){
 		"another rollout": func(b *bench) {
 			b.document("mozart", "1:a 2:b", "", `"rollout": {"stable": "1", "canary": "2", "steps": [{"weight": 30}]}`)
 		},
-		"weights": func(b *bench) { b.document("mozart", "1:a 2:b", "1=70 2=30") },
-		"a retry": func(b *bench) {
-			item := b.store.items["overrides/mozart"]
-			o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: item.Value})
-			doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
-			next, err := doc.Decide(o, configs.Decision{Event: configs.DecideRetry, By: "ada", Reason: "again", At: b.now.Add(time.Second).UTC()})
-			if err != nil {
-				b.t.Fatal(err)
-			}
-			b.set("overrides/mozart", string(configs.CanonicalOverride(next)))
+		"weights":       func(b *bench) { b.document("mozart", "1:a 2:b", "1=70 2=30") },
+		"a retry":       func(b *bench) { b.decided(configs.DecideRetry) },
+		"the next step": func(b *bench) { b.decided(configs.DecideStep) },
+		"the promotion": func(b *bench) { b.decided(configs.DecidePromote) },
+		"a hold that gives the canary traffic": func(b *bench) {
+			b.overrides(func(doc *configs.Document, o *configs.Override) (*configs.Override, error) {
+				return o.WithHold(doc, configs.Override{Weights: map[string]float64{"1": 80, "2": 20}, By: "ada", Reason: "look", At: b.now, Until: b.now.Add(time.Hour)}), nil
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,6 +276,54 @@ func TestARollbackIsLetGoWhereTheOperatorHasMovedOn(t *testing.T) {
 			if _, got, _ := strings.Cut(b.serving("mozart"), " "); strings.HasPrefix(got, "1=100a") {
 				t.Errorf("serving %q", got)
 			}
+		})
+	}
+}
+
+func TestARollbackIsNotLetGoForAPersonWhoOnlyPauses(t *testing.T) {
+	b := newBench(t)
+	b.rollsOut()
+	b.settle()
+	b.store.err = configs.ErrUnreachable
+	b.fails()
+	b.store.err = nil
+	b.decided(configs.DecidePause)
+	b.restart()
+	b.after(decideAgain)
+	b.settle()
+	b.answering("1=100a 2=0-")
+	b.wantsState(configs.PhaseRolledBack, 0)
+}
+
+// Gateways that have not taken the newest document (here because somebody broke
+// it before they read it) must not replace what others decided on that.
+func TestWhoFollowsAnOlderDocumentLeavesAloneWhatWasDecidedOnTheNewest(t *testing.T) {
+	for name, before := range map[string]func(*bench){
+		"no rollout begins":      func(b *bench) { b.remove("overrides/mozart"); b.restart() },
+		"no rollback is written": func(b *bench) { b.store.err = configs.ErrUnreachable; b.fails(); b.store.err = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.rollsOut()
+			b.settle()
+			before(b)
+			b.document("mozart", "1:a 2:b", "", `"rollout": {"stable": "1", "canary": "2", "attempt": 2, "steps": [{"weight": 20}]}`)
+			other := newBenchOf(t, t.TempDir(), b.contents)
+			other.store = b.store
+			other.start()
+			other.settle()
+			newest := b.state()
+			b.set("models/mozart", "{")
+			for range 3 {
+				b.after(decideAgain)
+				b.read()
+				other.after(decideAgain)
+				other.read()
+			}
+			if s := b.state(); newest == nil || s == nil || s.ID() != newest.ID() || s.Phase != configs.PhaseStep {
+				t.Errorf("what was decided is replaced by %+v", s)
+			}
+			other.answering("1=80a 2=20b")
 		})
 	}
 }
