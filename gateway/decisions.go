@@ -80,6 +80,7 @@ func (w *decisionWriter) finish(ctx context.Context, d decided) {
 		w.metrics.StoreWrite("overrides", "conflict")
 	default:
 		w.metrics.StoreWrite("overrides", "error")
+		w.audit.unsure(d, string(value), w.who)
 	}
 	w.mu.Lock()
 	w.results = append(w.results, d)
@@ -99,10 +100,27 @@ func (w *decisionWriter) take() []decided {
 // decision records a decision about a rollout that was written, with its
 // numbers.
 func (a *auditor) decision(d decided, text, who string) {
+	record := a.decisionRecord(d, text, who)
+	a.add(auditJob{"audit", d.model, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
+}
+
+// unsure records a decision if it was written although the store's answer was
+// lost: once the store answers again, it says what it holds.
+func (a *auditor) unsure(d decided, text, who string) {
+	a.add(auditJob{"audit", d.model, func(ctx context.Context) error {
+		item, _, err := a.store.Get(ctx, configs.OverrideKey(d.model))
+		if err != nil || string(item.Value) != text {
+			return err
+		}
+		d.written = item.Index
+		return configs.RecordAudit(ctx, a.store, a.decisionRecord(d, text, who))
+	}})
+}
+
+func (a *auditor) decisionRecord(d decided, text, who string) configs.AuditRecord {
 	made := d.next.Rollout.Decision
-	record := configs.AuditRecord{
+	return configs.AuditRecord{
 		Model: d.model, Index: d.written, Event: string(made.Event), At: a.now().UTC(), Who: configs.AuditWho{User: who},
 		Reason: made.Reason, Document: text, Outcome: "written",
 	}
-	a.add(auditJob{"audit", d.model, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
 }

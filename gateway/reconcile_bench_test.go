@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -218,6 +219,10 @@ type bench struct {
 	contents *contents
 	loader   *fakeLoader
 	store    *memoryStore
+	// link is what the gateway has of the store, nil where that is the store
+	// itself; instance is its name, empty for the usual one.
+	link     configs.Store
+	instance string
 	registry *prometheus.Registry
 	log      *bytes.Buffer
 	dir      string
@@ -245,8 +250,12 @@ func newBenchOf(t testing.TB, dir string, c *contents) *bench {
 func (b *bench) start() {
 	b.t.Helper()
 	b.registry, b.log = prometheus.NewPedanticRegistry(), &bytes.Buffer{}
+	link := b.link
+	if link == nil {
+		link = b.store
+	}
 	opts := Options{
-		Source: stillSource{}, Store: b.store, SourceID: "test", StateDir: b.dir, Instance: "gw", Version: "1.2.3",
+		Source: stillSource{}, Store: link, SourceID: "test", StateDir: b.dir, Instance: cmp.Or(b.instance, "gw"), Version: "1.2.3",
 		ModelVersion: configs.LatestVersion, MaxTensorBytes: 1 << 20, Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		Now: func() time.Time { return b.now },
 	}

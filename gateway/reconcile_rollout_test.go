@@ -328,6 +328,35 @@ func TestWhoFollowsAnOlderDocumentLeavesAloneWhatWasDecidedOnTheNewest(t *testin
 	}
 }
 
+// deafStore makes writes and does not answer.
+type deafStore struct {
+	*memoryStore
+	deaf bool
+}
+
+func (s *deafStore) Apply(ctx context.Context, writes ...configs.Write) (uint64, error) {
+	index, err := s.memoryStore.Apply(ctx, writes...)
+	if err == nil && s.deaf && strings.HasPrefix(writes[0].Key, configs.OverridesPrefix) {
+		return 0, configs.ErrUnreachable
+	}
+	return index, err
+}
+
+func TestADecisionOfWhichTheAnswerWasLostIsOnRecord(t *testing.T) {
+	b := newBench(t)
+	link := &deafStore{memoryStore: b.store, deaf: true}
+	b.link = link
+	b.start()
+	b.rollsOut()
+	b.read()
+	b.wantsState(configs.PhaseStep, 0)
+	index := b.store.items["overrides/mozart"].Index
+	if record, ok := b.store.items[configs.AuditKey("mozart", index, "start")]; !ok || !strings.Contains(string(record.Value), "gateway gw") {
+		t.Errorf("record %q, writes %q", record.Value, b.store.writes)
+	}
+	b.wantsMetric("1", "segue_consul_writes_total", "kind=overrides", "outcome=error")
+}
+
 func TestARollbackIsMadeOnWhatSomebodyElseDecidedMeanwhile(t *testing.T) {
 	b := newBench(t)
 	b.rollsOut()
