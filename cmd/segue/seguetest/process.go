@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -98,15 +99,30 @@ func Cleanup() {
 	}
 }
 
-// FreePort returns a TCP port of the loopback that nobody listens on.
+// tried counts the ports that FreePort has tried, so that none is given out
+// twice before somebody listens on it. It is the only state of this package
+// besides the built programs.
+var tried atomic.Int64
+
+// FreePort returns a TCP port of the loopback that nobody listens on. It is
+// below the range from which the kernel takes those of outgoing connections,
+// and other processes of tests begin elsewhere.
 func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const first, last = 3000, 14999
+	for range last - first {
+		port := first + (os.Getpid()*97+int(tried.Add(1)))%(last-first+1)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no free port on the loopback interface")
+	return 0
 }
 
 // Start starts a gateway and, unless told otherwise, waits until it is ready.
