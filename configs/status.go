@@ -117,6 +117,9 @@ type VersionStatus struct {
 	Since time.Time `json:"since,omitzero"`
 	// Execution says how requests are run, of a version in memory.
 	Execution *ExecutionStatus `json:"execution,omitempty"`
+	// Quality is what feedback to this gateway said of the version since the
+	// gateway began: at most one for labels and one for rewards.
+	Quality []QualityStatus `json:"quality,omitempty"`
 }
 
 // ExecutionStatus says how the requests of a version are run, as warming it up
@@ -265,7 +268,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Digest, v.Since, v.Execution = "", time.Time{}, nil
+		v.Digest, v.Since, v.Execution, v.Quality = "", time.Time{}, nil, nil
 		return v, true
 	})
 	return m

@@ -27,6 +27,11 @@ type RolloutStatus struct {
 	// Guards are the numbers of all guards, of the fleet as this gateway knows
 	// it; after the end those on which it was decided.
 	Guards []GuardEvidence `json:"guards,omitempty"`
+	// StableQuality and CanaryQuality are what feedback to the whole fleet said
+	// of the two versions since the rollout began, over all its steps; rewards
+	// beyond 0 and 1 count as those. They are nil where nothing was said.
+	StableQuality *QualityStatus `json:"stable_quality,omitempty"`
+	CanaryQuality *QualityStatus `json:"canary_quality,omitempty"`
 	// Missing says what has to come before the step is left, a thing each:
 	// "17m of min_time", "errors: 212 units without an event".
 	Missing []string `json:"missing,omitempty"`
@@ -52,7 +57,7 @@ func trimGuards(m ModelStatus) ModelStatus {
 		return m
 	}
 	ro := *m.Rollout
-	ro.Guards, ro.Reason = nil, cutText(ro.Reason)
+	ro.Guards, ro.StableQuality, ro.CanaryQuality, ro.Reason = nil, nil, nil, cutText(ro.Reason)
 	if len(ro.Missing) > 1 {
 		ro.Missing = ro.Missing[:1]
 	}

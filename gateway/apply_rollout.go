@@ -45,7 +45,7 @@ func (r *reconciler) rolloutRoute(m *modelState) *rolloutRoute {
 	doc := m.inForce.doc
 	route := &rolloutRoute{
 		recorder: m.live.recorder, stable: doc.Rollout.Stable, canary: doc.Rollout.Canary, seed: rollout.UnitSeed(m.live.salt(doc)), step: m.live.step,
-		started: m.rollout.Started, judge: r.judgeSoon,
+		started: m.rollout.Started, judge: r.judgeSoon, quality: m.live.quality,
 	}
 	if g := doc.Rollout.Guards.Feedback; g != nil {
 		route.feedback, route.threshold = feedbackLabel, g.Threshold

@@ -21,6 +21,8 @@ type rolloutRoute struct {
 	// of threshold or less is bad.
 	feedback  feedbackKind
 	threshold float64
+	// quality is the name of the kind that versions are compared by.
+	quality string
 	// judge is told when there is something to judge at once. It never blocks.
 	judge func()
 }
@@ -106,7 +108,7 @@ func (r *rolloutRoute) recordFeedback(id *predictionID, f *feedback, bad bool, v
 	if !canary && id.names.version != hashName(r.stable) {
 		return false
 	}
-	if f.kind != feedbackMetrics {
+	if feedbackKindNames[f.kind] == r.quality {
 		r.recorder.Value(canary, value)
 	}
 	if int(id.note.step) != r.step+1 {

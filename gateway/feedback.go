@@ -77,6 +77,9 @@ func (c *call) answerFeedback() {
 		counts.outcome(items[i].kind, outcome)
 		taken.Accepted++
 	}
+	if taken.Accepted > 0 {
+		c.server.heard()
+	}
 	c.document(http.StatusAccepted, taken)
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/segue-serving/segue/gateway/rollout"
 )
 
 // feedbackOutcome is what became of a piece of feedback.
@@ -41,6 +43,10 @@ type feedbackSeries struct{ version, kind, name string }
 type feedbackSum struct {
 	count uint64
 	sum   float64
+	// mean is that of labels and rewards, for its interval; outside reports
+	// that some reward was not between 0 and 1, so that there is none.
+	mean    rollout.Mean
+	outside bool
 }
 
 // maxMetricNames bounds the names of one model that get series of their own;
@@ -74,6 +80,10 @@ func (c *feedbackCounts) add(version string, kind feedbackKind, name string, val
 	s := c.values[key]
 	s.count++
 	s.sum = max(-math.MaxFloat64, min(math.MaxFloat64, s.sum+value))
+	if kind != feedbackMetrics {
+		s.mean.Add(value)
+		s.outside = s.outside || value < 0 || value > 1
+	}
 	c.values[key] = s
 }
 
@@ -121,5 +131,8 @@ func (c *feedbackCounts) collect(to chan<- prometheus.Metric, model string) {
 	}
 	for s, v := range c.values {
 		to <- prometheus.MustNewConstSummary(feedbackValueDesc, v.count, v.sum, nil, model, s.version, s.kind, s.name)
+		if s.kind != feedbackKindNames[feedbackMetrics] {
+			v.collectQuality(to, model, s.version, s.kind)
+		}
 	}
 }

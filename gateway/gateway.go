@@ -122,7 +122,7 @@ func (g *Gateway) Status() configs.GatewayStatus { return *g.reconciler.status.n
 // force, so it may serve before Run was called.
 func (g *Gateway) DataServer(opts DataOptions) *DataServer {
 	s := newDataServer(g.router, g.metrics, opts)
-	s.drained = g.reconciler.drain
+	s.drained, s.heard = g.reconciler.drain, g.reconciler.feedbackCame
 	return s
 }
 

@@ -18,6 +18,8 @@ type liveRollout struct {
 	plan     *rollout.Plan
 	recorder *rollout.Recorder
 	others   atomic.Pointer[[]*rollout.Evidence]
+	// quality is the kind of feedback by which its versions are compared.
+	quality string
 	// step is the one that the recorder is at.
 	step int
 	// verdict is the newest one, total what it rests on.
@@ -37,7 +39,8 @@ func newLiveRollout(model, epoch string, doc *configs.Document, state *configs.R
 	if err != nil {
 		return nil, err
 	}
-	return &liveRollout{model: model, id: state.ID(), plan: plan, recorder: rollout.NewRecorder(plan.ID, epoch), step: beforeSteps}, nil
+	return &liveRollout{model: model, id: state.ID(), plan: plan, recorder: rollout.NewRecorder(plan.ID, epoch),
+		quality: feedbackKindOf(doc), step: beforeSteps}, nil
 }
 
 // stepOf is a state's step as package rollout counts them.

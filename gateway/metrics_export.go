@@ -19,31 +19,34 @@ var (
 		stageEncode:    desc("segue_encode_duration_seconds", "Time to encode an answer's body.", versionLabels),
 		stageBatch:     desc("segue_batch_size_rows", "Rows in the run that answered.", versionLabels),
 	}
-	requestsDesc         = desc("segue_requests_total", "Requests answered, by the version that answered.", []string{"model", "version", "variant", "protocol", "code"})
-	attemptsDesc         = desc("segue_attempts_total", "Tries of a version, by how they ended.", []string{"model", "version", "outcome"})
-	requestBytesDesc     = desc("segue_request_bytes_total", "Bytes of request bodies as they came in.", versionLabels)
-	responseBytesDesc    = desc("segue_response_bytes_total", "Bytes of answers' bodies as they went out.", versionLabels)
-	fallbacksDesc        = desc("segue_fallbacks_total", "Requests of a version that another one answered in its place.", []string{"model", "from_version", "reason"})
-	breakerDesc          = desc("segue_breaker_state", "1 for the state that the version's breaker is in.", []string{"model", "version", "state"})
-	feedbacksDesc        = desc("segue_feedbacks_total", "Pieces of feedback, by what became of them.", []string{"model", "kind", "outcome"})
-	feedbackValueDesc    = desc("segue_feedback_value", "What feedback said of a version: 1 for a label that agreed and 0 for one that did not, rewards, metrics by name.", []string{"model", "version", "kind", "metric"})
-	shadowsDesc          = desc("segue_shadow_requests_total", "Copies of requests for a version, by what became of them.", []string{"model", "version", "outcome"})
-	disagreementsDesc    = desc("segue_shadow_disagreements_total", "Copies that the version answered otherwise than what the client was answered.", versionLabels)
-	shadowLabelsDesc     = desc("segue_shadow_labels_total", "Rows of copies with a class in both answers.", versionLabels)
-	shadowFlipsDesc      = desc("segue_shadow_label_flips_total", "Rows of copies with another class than in the answer.", versionLabels)
-	shadowDifferenceDesc = desc("segue_shadow_difference", "Mean absolute difference of the numbers in a copy's answer.", versionLabels)
-	shadowLargestDesc    = desc("segue_shadow_difference_max", "Largest finite difference of a number in any copy's answer.", versionLabels)
-	shedDesc             = desc("segue_requests_shed_total", "Requests refused without a try.", []string{"reason"})
-	deniedDesc           = desc("segue_auth_failures_total", "Requests refused for want of a key or a permission.", []string{"reason"})
-	readyDesc            = desc("segue_ready", "1 while the gateway says that it is ready.", nil)
-	inFlightDesc         = desc("segue_in_flight_requests", "Requests being answered.", nil)
-	inFlightLimitDesc    = desc("segue_in_flight_limit_requests", "Requests that may be answered at once.", nil)
-	queueDesc            = desc("segue_queue_length_requests", "Requests waiting for a run.", versionLabels)
-	queueLimitDesc       = desc("segue_queue_limit_requests", "Requests that may wait for a run.", versionLabels)
-	workersDesc          = desc("segue_workers", "Workers that run models.", nil)
-	workersBusyDesc      = desc("segue_workers_busy", "Workers that are running a model.", nil)
-	connectedDesc        = desc("segue_config_source_connected", "1 while the configuration's source can be read.", nil)
-	contactDesc          = desc("segue_config_last_contact_timestamp_seconds", "Unix time of the last successful read of the source.", nil)
+	requestsDesc          = desc("segue_requests_total", "Requests answered, by the version that answered.", []string{"model", "version", "variant", "protocol", "code"})
+	attemptsDesc          = desc("segue_attempts_total", "Tries of a version, by how they ended.", []string{"model", "version", "outcome"})
+	requestBytesDesc      = desc("segue_request_bytes_total", "Bytes of request bodies as they came in.", versionLabels)
+	responseBytesDesc     = desc("segue_response_bytes_total", "Bytes of answers' bodies as they went out.", versionLabels)
+	fallbacksDesc         = desc("segue_fallbacks_total", "Requests of a version that another one answered in its place.", []string{"model", "from_version", "reason"})
+	breakerDesc           = desc("segue_breaker_state", "1 for the state that the version's breaker is in.", []string{"model", "version", "state"})
+	feedbacksDesc         = desc("segue_feedbacks_total", "Pieces of feedback, by what became of them.", []string{"model", "kind", "outcome"})
+	feedbackValueDesc     = desc("segue_feedback_value", "What feedback said of a version: 1 for a label that agreed and 0 for one that did not, rewards, metrics by name.", []string{"model", "version", "kind", "metric"})
+	feedbackMeanDesc      = desc("segue_feedback_mean", "What feedback said of a version on average: its accuracy by labels, or its mean reward.", []string{"model", "version", "kind"})
+	feedbackMeanLowerDesc = desc("segue_feedback_mean_lower", "Lower end of the interval that has held the true mean at all times so far, with a probability of 95 %.", []string{"model", "version", "kind"})
+	feedbackMeanUpperDesc = desc("segue_feedback_mean_upper", "Upper end of the interval that has held the true mean at all times so far, with a probability of 95 %.", []string{"model", "version", "kind"})
+	shadowsDesc           = desc("segue_shadow_requests_total", "Copies of requests for a version, by what became of them.", []string{"model", "version", "outcome"})
+	disagreementsDesc     = desc("segue_shadow_disagreements_total", "Copies that the version answered otherwise than what the client was answered.", versionLabels)
+	shadowLabelsDesc      = desc("segue_shadow_labels_total", "Rows of copies with a class in both answers.", versionLabels)
+	shadowFlipsDesc       = desc("segue_shadow_label_flips_total", "Rows of copies with another class than in the answer.", versionLabels)
+	shadowDifferenceDesc  = desc("segue_shadow_difference", "Mean absolute difference of the numbers in a copy's answer.", versionLabels)
+	shadowLargestDesc     = desc("segue_shadow_difference_max", "Largest finite difference of a number in any copy's answer.", versionLabels)
+	shedDesc              = desc("segue_requests_shed_total", "Requests refused without a try.", []string{"reason"})
+	deniedDesc            = desc("segue_auth_failures_total", "Requests refused for want of a key or a permission.", []string{"reason"})
+	readyDesc             = desc("segue_ready", "1 while the gateway says that it is ready.", nil)
+	inFlightDesc          = desc("segue_in_flight_requests", "Requests being answered.", nil)
+	inFlightLimitDesc     = desc("segue_in_flight_limit_requests", "Requests that may be answered at once.", nil)
+	queueDesc             = desc("segue_queue_length_requests", "Requests waiting for a run.", versionLabels)
+	queueLimitDesc        = desc("segue_queue_limit_requests", "Requests that may wait for a run.", versionLabels)
+	workersDesc           = desc("segue_workers", "Workers that run models.", nil)
+	workersBusyDesc       = desc("segue_workers_busy", "Workers that are running a model.", nil)
+	connectedDesc         = desc("segue_config_source_connected", "1 while the configuration's source can be read.", nil)
+	contactDesc           = desc("segue_config_last_contact_timestamp_seconds", "Unix time of the last successful read of the source.", nil)
 )
 
 func desc(name, help string, labels []string) *prometheus.Desc {
@@ -55,7 +58,7 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range stageDescs {
 		to <- d
 	}
-	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, shadowsDesc, disagreementsDesc, shadowLabelsDesc, shadowFlipsDesc, shadowDifferenceDesc, shadowLargestDesc, feedbacksDesc, feedbackValueDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
+	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, shadowsDesc, disagreementsDesc, shadowLabelsDesc, shadowFlipsDesc, shadowDifferenceDesc, shadowLargestDesc, feedbacksDesc, feedbackValueDesc, feedbackMeanDesc, feedbackMeanLowerDesc, feedbackMeanUpperDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
 		inFlightDesc, inFlightLimitDesc, queueDesc, queueLimitDesc, workersDesc, workersBusyDesc, connectedDesc, contactDesc} {
 		to <- d
 	}

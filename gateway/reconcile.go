@@ -41,6 +41,7 @@ type reconciler struct {
 	snapshots chan configs.Snapshot // holds at most the newest
 	changed   chan struct{}         // the loader moved on
 	judge     chan struct{}         // a canary did something bad, or others have seen more
+	heard     chan struct{}         // there is feedback for the status to show
 	// decisions are written and evidence is exchanged by goroutines of their
 	// own; judged is when rollouts were judged last.
 	decisions *decisionWriter
@@ -86,7 +87,7 @@ func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *rec
 		audit:     newAuditor(opts.Store, opts.Log, opts.Now, m),
 		status:    newStatusPublisher(),
 		keeper:    newKeeper(opts.StateDir, opts.SourceID, opts.Log),
-		snapshots: make(chan configs.Snapshot, 1), changed: make(chan struct{}, 1), judge: make(chan struct{}, 1),
+		snapshots: make(chan configs.Snapshot, 1), changed: make(chan struct{}, 1), judge: make(chan struct{}, 1), heard: make(chan struct{}, 1),
 		models: map[string]*modelState{}, overrides: map[string]*overrideState{}, limiters: map[string]*modelLimiter{},
 		breakers: map[*loader.Resident]*breaker{},
 		settings: settingsState{access: openAccess()},
@@ -116,6 +117,14 @@ func (r *reconciler) loaderChanged() {
 	}
 }
 
+// feedbackCame says that there is feedback. It never blocks.
+func (r *reconciler) feedbackCame() {
+	select {
+	case r.heard <- struct{}{}:
+	default:
+	}
+}
+
 // drain makes the status say that the gateway is not ready. It never blocks.
 func (r *reconciler) drain() {
 	r.draining.Store(true)
@@ -126,6 +135,11 @@ func (r *reconciler) drain() {
 func (r *reconciler) run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	var wake, passed time.Time
+	wakeAt := func(t time.Time) {
+		wake = t
+		timer.Reset(max(time.Millisecond, wake.Sub(r.opts.Now())))
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -135,13 +149,18 @@ func (r *reconciler) run(ctx context.Context) error {
 		case <-r.changed:
 		case <-r.judge:
 			if soonest := r.judged.Add(judgeAfter); r.opts.Now().Before(soonest) {
-				timer.Reset(soonest.Sub(r.opts.Now()))
+				wakeAt(soonest)
 				continue
 			}
+		case <-r.heard:
+			if soonest := passed.Add(qualityShown); soonest.Before(wake) {
+				wakeAt(soonest)
+			}
+			continue
 		case <-timer.C:
 		}
-		next := r.pass(r.opts.Now())
-		timer.Reset(max(time.Millisecond, next.Sub(r.opts.Now())))
+		passed = r.opts.Now()
+		wakeAt(r.pass(passed))
 	}
 }
 

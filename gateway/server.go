@@ -93,7 +93,9 @@ type DataServer struct {
 	inFlight atomic.Int64
 	draining atomic.Bool
 	// drained is told when draining begins, once.
-	drained  func()
+	drained func()
+	// heard is told that there is feedback. It never blocks.
+	heard    func()
 	ids      *idMaker
 	requests requestIDs
 	codec    codec
@@ -119,7 +121,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		opts.MaxConnections = defaultMaxConnections
 	}
 	s := &DataServer{
-		opts: opts, router: rt, metrics: m, drained: func() {}, mishaps: rate.NewLimiter(1, 10),
+		opts: opts, router: rt, metrics: m, drained: func() {}, heard: func() {}, mishaps: rate.NewLimiter(1, 10),
 		ids: newIDMaker(nil), requests: newRequestIDs(), seen: newFeedbackSeen(seenHalf),
 		shadows: newShadows(opts), stopShadows: func() {},
 	}

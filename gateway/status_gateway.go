@@ -98,6 +98,7 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 			res, st := r.loader.Lookup(w)
 			s.Versions[version] = configs.VersionStatus{
 				State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
+				Quality: r.metrics.quality(m.name, version),
 			}
 		}
 	}

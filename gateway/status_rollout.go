@@ -27,6 +27,7 @@ func (r *reconciler) rolloutStatus(m *modelState, now time.Time) *configs.Rollou
 	s.Guards = state.Decision.Evidence
 	if m.live != nil && m.live.id == s.ID {
 		s.Verdict, s.Guards, s.Missing = verdictWords(m.live.verdict.Action), m.live.numbers(), m.live.verdict.Waiting
+		s.StableQuality, s.CanaryQuality = m.live.rolloutQuality(false), m.live.rolloutQuality(true)
 	}
 	return s
 }

@@ -89,6 +89,10 @@ func TestMetricsAreThoseOfTheGoldenList(t *testing.T) {
 			t.Errorf("%s: %d %s, want %d", model, a.Code, a.Body, want)
 		}
 	}
+	predicted := gw.Infer(t, "wine", body, nil).Header.Get("Segue-Prediction-Id")
+	if a, err := seguetest.Do(http.MethodPost, gw.URL+"/v2/models/wine/feedback", fmt.Appendf(nil, `{"prediction_id": %q, "reward": 0.5}`, predicted), nil); err != nil || a.Code != http.StatusAccepted {
+		t.Errorf("feedback: %v %d %s", err, a.Code, a.Body)
+	}
 	// The audit of the documents is written beside the path of a change.
 	seguetest.Eventually(t, 10*time.Second, "writes are counted", func() error {
 		if _, ok := gw.Metric(t, `segue_consul_writes_total{kind="audit",outcome="ok"}`); !ok {

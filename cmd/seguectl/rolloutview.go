@@ -124,6 +124,9 @@ func (v *rolloutView) notes() []string {
 	if v.Waits {
 		notes = append(notes, fmt.Sprintf("waits for a person: seguectl resume %s, or promote", v.Model))
 	}
+	if v.StableQuality != nil || v.CanaryQuality != nil {
+		notes = append(notes, fmt.Sprintf("feedback: stable %s; canary %s", qualityText(v.StableQuality), qualityText(v.CanaryQuality)))
+	}
 	if v.Verdict != "" {
 		notes = append(notes, "verdict: "+v.Verdict)
 	}

@@ -28,7 +28,9 @@ minutes, --wait=6h another time.
 
 A rollout is shown with its steps, and for each guard how far the evidence is
 that the canary is worse (then it is taken back) or good (then the step may be
-left), as natural logarithms of e-values against their thresholds.`,
+left), as natural logarithms of e-values against their thresholds. What feedback
+says of versions is added up over the gateways, with an interval that has held
+the true accuracy or reward at all times with a probability of 95 %.`,
 		Example: `  seguectl status
   seguectl status mozart --wait=30s
   seguectl status --json`,
@@ -199,6 +201,12 @@ func (r *statusReport) writeText(w io.Writer) {
 		}
 	}
 	table.Flush()
+	if lines := qualityLines(r.Gateways); len(lines) > 0 {
+		fmt.Fprintln(w)
+		for _, line := range lines {
+			fmt.Fprintln(w, line)
+		}
+	}
 	for i := range r.Rollouts {
 		fmt.Fprintln(w)
 		r.Rollouts[i].writeText(w)
