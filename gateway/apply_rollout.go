@@ -129,6 +129,21 @@ func classGuardOutput(doc *configs.Document) string {
 	return doc.Rollout.Guards.Classes.Output
 }
 
+// classNames are the names of the classes that the rollout's versions predict,
+// nil where the canary's manifest has none.
+func (r *reconciler) classNames(m *modelState) []string {
+	doc := m.inForce.doc
+	res, _ := r.loader.Lookup(m.routed[doc.Rollout.Canary])
+	if res == nil {
+		return nil
+	}
+	c := newClassOutput(res.Signature(), classGuardOutput(doc), res.Manifest().Labels)
+	if c.texts {
+		return nil // their classes are hashes
+	}
+	return c.labels
+}
+
 // activeOverride is the kind of the override that has a say in the weights,
 // empty where none has.
 func (m *modelState) activeOverride() configs.OverrideKind {

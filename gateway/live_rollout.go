@@ -33,12 +33,13 @@ type liveRollout struct {
 const beforeSteps = rollout.ShadowStep - 1
 
 // newLiveRollout begins to take part. The document was checked when it was
-// parsed, and so was the state that names it.
-func newLiveRollout(model, epoch string, doc *configs.Document, state *configs.RolloutState) (*liveRollout, error) {
+// parsed, and so was the state that names it. classNames may be nil.
+func newLiveRollout(model, epoch string, doc *configs.Document, state *configs.RolloutState, classNames []string) (*liveRollout, error) {
 	plan, err := rollout.Compile(state.ID(), doc.Rollout.WithDefaults())
 	if err != nil {
 		return nil, err
 	}
+	plan.ClassNames = classNames
 	return &liveRollout{model: model, id: state.ID(), plan: plan, recorder: rollout.NewRecorder(plan.ID, epoch),
 		quality: feedbackKindOf(doc), step: beforeSteps}, nil
 }

@@ -64,7 +64,7 @@ func (r *reconciler) judgeRollouts(now time.Time) (next time.Time) {
 			continue
 		}
 		if m.live == nil || m.live.id != state.ID() {
-			l, err := newLiveRollout(m.name, r.exchange.epoch, m.inForce.doc, state)
+			l, err := newLiveRollout(m.name, r.exchange.epoch, m.inForce.doc, state, r.classNames(m))
 			if err != nil {
 				r.log.Error("rollout cannot be followed", "model", m.name, "error", err)
 				continue

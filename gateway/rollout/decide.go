@@ -56,7 +56,8 @@ const mismatchAlpha = 0.001
 // Verdict is what the evidence comes to, with its numbers.
 type Verdict struct {
 	Action Action
-	// Reason says why in a sentence's part: "guard errors: ln E 7.1 ≥ 6.9 …".
+	// Reason says why in a sentence's part: "guard errors: ln E 7.1 ≥ 6.9 …",
+	// for classes with the class and the direction.
 	Reason string
 	// Guard is the guard that takes the canary back; only where Decisive.
 	Guard    Guard
@@ -137,10 +138,7 @@ func (v *Verdict) judge(p *Plan, t *Total) {
 		v.Judgements = append(v.Judgements, j)
 		if j.Worse() && !v.Decisive {
 			v.Action, v.Guard, v.Decisive = Rollback, g, true
-			v.Reason = fmt.Sprintf("guard %s: ln E %.2f ≥ %.2f with %d of %d bad", g, j.LnE, j.Threshold, j.Events, j.Units)
-			if g != Shadow {
-				v.Reason += fmt.Sprintf(", stable %d of %d", j.StableEvents, j.StableUnits)
-			}
+			v.Reason = p.worse(j)
 		}
 	}
 	if t.Step == ShadowStep {
@@ -148,6 +146,33 @@ func (v *Verdict) judge(p *Plan, t *Total) {
 			v.Waiting = append(v.Waiting, fmt.Sprintf("%d more compared copies (min_samples)", n))
 		}
 	}
+}
+
+// worse says why a guard takes the canary back.
+func (p *Plan) worse(j Judgement) string {
+	lead := fmt.Sprintf("guard %s: ln E %.2f ≥ %.2f with ", j.Guard, j.LnE, j.Threshold)
+	switch j.Guard {
+	case Classes:
+		direction := "more"
+		if j.Fewer {
+			direction = "less"
+		}
+		return lead + fmt.Sprintf("%s %s often: %d of %d, stable %d of %d", p.className(j.Class), direction, j.Events, j.Units, j.StableEvents, j.StableUnits)
+	case Shadow:
+		return lead + fmt.Sprintf("%d of %d bad", j.Events, j.Units)
+	}
+	return lead + fmt.Sprintf("%d of %d bad, stable %d of %d", j.Events, j.Units, j.StableEvents, j.StableUnits)
+}
+
+// className is a class for people: its name where it has one, else its number.
+func (p *Plan) className(class int) string {
+	switch {
+	case class == classes-1:
+		return "all other classes"
+	case class < len(p.ClassNames):
+		return "class " + p.ClassNames[class]
+	}
+	return fmt.Sprintf("class %d", class)
 }
 
 // matchShares tests the assigned shares against the wanted ones.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -89,6 +90,40 @@ func TestVerdictsFollowTheDocument(t *testing.T) {
 			}
 			if v.Elapsed < 0 {
 				t.Errorf("the step has lasted %s", v.Elapsed)
+			}
+		})
+	}
+}
+
+func TestTheReasonOfClassesNamesTheClassAndTheDirection(t *testing.T) {
+	var many []int
+	for class := range 50 {
+		many = append(many, 2+class)
+	}
+	for _, c := range []struct {
+		name           string
+		stable, canary []int // what they predict in turns
+		want           string
+	}{
+		{"a class with a name", []int{0, 2, 3, 4, 5, 1}, []int{1}, "class verdi more often: 200 of 200, stable 300 of 1800"},
+		{"less often", []int{0}, many, "class bach less often: 0 of 200, stable 1800 of 1800"},
+		{"without a name", []int{0, 1}, []int{7}, "class 7 more often: 200 of 200, stable 0 of 1800"},
+		{"beyond those that are told apart", []int{0, 1}, []int{900}, "all other classes more often: 200 of 200, stable 0 of 1800"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := mustCompile(t, document([]float64{10}, configs.Guards{Classes: &configs.ClassGuard{MaxRatio: 3}}))
+			p.ClassNames = []string{"bach", "verdi"}
+			r := NewRecorder(p.ID, "w")
+			r.Begin(0, 0)
+			for i := range 1800 {
+				r.Record(Observation{Judged: Of(Errors, Classes), Class: c.stable[i%len(c.stable)]})
+			}
+			for i := range 200 {
+				r.Record(Observation{Canary: true, Judged: Of(Errors, Classes), Class: c.canary[i%len(c.canary)]})
+			}
+			v := p.Decide(State{Since: begin}, p.Merge(0, r.Snapshot()), begin)
+			if v.Action != Rollback || !strings.HasSuffix(v.Reason, " with "+c.want) {
+				t.Errorf("%s: %s, want %s", v.Action, v.Reason, c.want)
 			}
 		})
 	}

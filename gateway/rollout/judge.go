@@ -24,8 +24,10 @@ type Judgement struct {
 	Events, Units             int
 	StableEvents, StableUnits int
 	// Class is the class with the largest evidence, for the classes guard: 64
-	// stands for all from 64 on.
+	// stands for all from 64 on. Fewer reports that the canary predicts it less
+	// often than stable, and not more often.
 	Class int
+	Fewer bool
 	// Lacking is how many more of the canary's units without any bad event
 	// would let the step go; 0 where the guard is content, or has no say.
 	Lacking int
@@ -146,7 +148,7 @@ func (p *Plan) judgeClasses(t *Total) Judgement {
 		}
 		j.Units, j.StableUnits = j.Units+int(events), j.StableUnits+int(stable)
 		if best := max(more, fewer); best > top && events+stable > 0 {
-			top, j.Class, j.Events, j.StableEvents = best, k, int(events), int(stable)
+			top, j.Class, j.Fewer, j.Events, j.StableEvents = best, k, fewer > more, int(events), int(stable)
 		}
 	}
 	j.LnE = finite(lnMean(l))

@@ -33,6 +33,9 @@ type Plan struct {
 	// OnInconclusive is what happens when a step's time is over without a
 	// verdict: one of configs.InconclusiveHold, Promote and Rollback.
 	OnInconclusive string
+	// ClassNames are the classes' names by position, for reasons; nil where they
+	// have none. Whoever compiled the plan may set them before it is used.
+	ClassNames []string
 
 	ratios       [ratioGuards]ratio
 	classRatio   float64
