@@ -29,6 +29,7 @@ type session struct {
 	inNames   []*C.char
 	outNames  []*C.char
 	closed    atomic.Bool
+	runs      atomic.Uint32 // so far, on a device
 
 	mu     sync.Mutex
 	idle   []*frame

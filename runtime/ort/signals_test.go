@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/segue-serving/segue/runtime"
+	"github.com/segue-serving/segue/runtime/runtimetest"
 )
 
 // kernelAction is how the kernel takes a signal's handler.
@@ -68,6 +71,47 @@ func TestGoKeepsItsSignalHandlers(t *testing.T) {
 	}()
 	var nothing *int
 	*nothing = 1
+}
+
+// TestARunOnADeviceLeavesGoItsSignals has a session that is taken for one on a
+// device, and a library that took a handler during its run.
+func TestARunOnADeviceLeavesGoItsSignals(t *testing.T) {
+	engine := openEngine(t)
+	opened := runtimetest.OpenFixture(t, engine, "mlp")
+	bound, err := opened.(runtime.Binder).Bind([][]int64{{1, 32}}, [][]int64{{1, 3}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bound.Close()
+	opened.(*session).device = device{cuda: true}
+	inputs := runtimetest.Place(t, floats(1))
+	before := handler(t, syscall.SIGTERM)
+	for name, run := range map[string]func() error{
+		"run":   func() error { res, err := opened.Run(t.Context(), inputs, nil); res.Release(); return err },
+		"bound": func() error { return bound.Run(t.Context()) },
+		"background": func() error {
+			res, _, err := opened.(runtime.BackgroundRunner).RunBackground(t.Context(), inputs, nil)
+			res.Release()
+			return err
+		},
+	} {
+		overwrite(t, syscall.SIGTERM)
+		if err := run(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if handler(t, syscall.SIGTERM) != before {
+			t.Errorf("%s: the handler is another than before", name)
+			engine.signals.restore()
+		}
+	}
+}
+
+// BenchmarkKeepSignals is what a run on a device pays for Go's handlers.
+func BenchmarkKeepSignals(b *testing.B) {
+	engine := openEngine(b)
+	for b.Loop() {
+		engine.keepSignals()
+	}
 }
 
 // TestWhatGoChangedStays holds that handlers which the program itself asked for

@@ -9,10 +9,20 @@ import (
 	"unsafe"
 )
 
+// youngRuns is how many runs of a session are its first.
+const youngRuns = 64
+
 // stoppable makes a run that ends soon after ctx does, with ctx's error: ONNX
 // Runtime looks between two nodes of the graph. A context that cannot end costs
 // nothing; any other a fraction of a microsecond.
 func (s *session) stoppable(ctx context.Context, run func(options unsafe.Pointer) error) error {
+	if s.device.cuda {
+		// Its libraries load others when a run first needs them: one of the
+		// first runs, or later one of another shape. The look takes 15 µs.
+		if n := s.runs.Add(1); n <= youngRuns || n%youngRuns == 0 {
+			defer s.engine.keepSignals()
+		}
+	}
 	if ctx.Done() == nil {
 		return run(nil)
 	}
