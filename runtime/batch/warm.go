@@ -37,10 +37,11 @@ const (
 	// takes memory of that layout in the second; a page that is touched for the
 	// first time costs more than what is computed on it.
 	warmSettle  = 2
-	warmRepeats = 5
+	warmRepeats = 3
 	// A size whose measured runs took this long together is not run again: more
-	// of them only sharpen the figure, which longer runs need less.
-	warmBudget = 10 * time.Millisecond
+	// of them only sharpen the figure, which longer runs need less, and a swap
+	// is the longer.
+	warmBudget = 2 * time.Millisecond
 )
 
 // Warm runs the model on zeros of each size and measures it, in the background

@@ -34,7 +34,7 @@ const (
 	errandPatience = 250 * time.Millisecond
 	// errandRuns is how long short runs are repeated. A run of 3 µs takes 10 in
 	// a thread that was just begun.
-	errandRuns = 500 * time.Microsecond
+	errandRuns = 300 * time.Microsecond
 )
 
 // errandPriority is the priority of errands in a process of the given niceness,
