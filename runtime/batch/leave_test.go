@@ -50,7 +50,7 @@ func TestALongRunEndsWhenItsCallerLeaves(t *testing.T) {
 			limit, leaves := 3*usual, usual/2
 			var other sync.WaitGroup
 			if busy {
-				other.Go(func() { _, _ = stay(t, instance, limit) })
+				other.Go(func() { _, _ = stay(t, instance, 3*usual) })
 				time.Sleep(usual / 4)
 				limit, leaves = limit+usual, leaves+usual
 			}

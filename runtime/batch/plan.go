@@ -34,8 +34,9 @@ const (
 
 const (
 	// longRun is the run time from which a call is handed over to a worker: from
-	// there on the slowest calls are faster by half or more and as many get
-	// through, below it a tenth to a fifth fewer do (BenchmarkInlineAgainstWorkers).
+	// there on the slowest calls are faster by a quarter to three quarters and
+	// about as many get through; below it a tenth to a fifth fewer do
+	// (BenchmarkInlineAgainstWorkers).
 	longRun = 100 * time.Microsecond
 	// longBatch is the same where a batch pays, which makes up for that.
 	longBatch = 50 * time.Microsecond

@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/segue-serving/segue/runtime"
@@ -40,25 +41,27 @@ func TestModelsWhoseRowsCannotShareARunAreRecognised(t *testing.T) {
 		}, "rows change each other's results"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			executor := New(Options{Permits: 1})
-			defer executor.Close()
-			session := runtimetest.NewSession(&runtimetest.Fake{
-				Signature: runtime.Signature{Inputs: m.in, Outputs: m.out},
-				Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
-					time.Sleep(5 * ms)
-					return m.answer(in), nil
-				},
+			synctest.Test(t, func(t *testing.T) {
+				executor := New(Options{Permits: 1})
+				defer executor.Close()
+				session := runtimetest.NewSession(&runtimetest.Fake{
+					Signature: runtime.Signature{Inputs: m.in, Outputs: m.out},
+					Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+						time.Sleep(5 * ms)
+						return m.answer(in), nil
+					},
+				})
+				instance := executor.Instance(session, InstanceOptions{MaxBatch: 8})
+				if _, err := instance.Warm(t.Context(), nil); err != nil {
+					t.Fatal(err)
+				}
+				if got := instance.Plan().Batching; !strings.Contains(got, m.says) {
+					t.Errorf("batching is %q, want it to say %q", got, m.says)
+				}
+				if err := instance.Close(); err != nil {
+					t.Error(err)
+				}
 			})
-			instance := executor.Instance(session, InstanceOptions{MaxBatch: 8})
-			if _, err := instance.Warm(t.Context(), nil); err != nil {
-				t.Fatal(err)
-			}
-			if got := instance.Plan().Batching; !strings.Contains(got, m.says) {
-				t.Errorf("batching is %q, want it to say %q", got, m.says)
-			}
-			if err := instance.Close(); err != nil {
-				t.Error(err)
-			}
 		})
 	}
 }
