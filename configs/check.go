@@ -207,7 +207,7 @@ func checkLimits(l Limits, r *report) {
 		r.warn("limits.timeout", "is longer than an hour")
 	}
 	if l.QueueTime > 0 && l.QueueTime >= l.WithDefaults().Timeout && !r.spoilt("limits.timeout") {
-		r.warn("limits.queue_time", "has no effect: limits.timeout ends the wait before")
+		r.warn("limits.queue_time", "limits.timeout ends the wait before")
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"github.com/segue-serving/segue/configs"
 )
 
 // Admission is what stands between a request's head and the work it asks for.
@@ -73,14 +75,29 @@ func (c *call) refuseInFlight() {
 	c.unavailable(http.StatusServiceUnavailable, "the gateway is answering as many requests as it may")
 }
 
+const (
+	// usualQueueTime is the longest wait for a run that a request is let in for
+	// where the model sets none. What waits when an overload ends keeps those
+	// behind it waiting: at half of the capacity twice as long as it waits.
+	usualQueueTime = configs.DefaultQueueTime
+	// alwaysQueued is how many may wait nevertheless, of a model whose runs
+	// take long.
+	alwaysQueued = 16
+	// anyWait is a longest wait that only the deadline bounds.
+	anyWait = -1
+)
+
 // inQueue reports whether the version's queue has a place and whether the wait
-// in it, as it is estimated now, is one that longest (0 for any) and the
-// request's deadline allow. Otherwise the answer is given, which counts as a
-// try of the version that was shed.
+// in it, as it is estimated now, is one that longest (0 for the usual one) and
+// the request's deadline allow. Otherwise the answer is given, which counts as
+// a try of the version that was shed.
 func (c *call) inQueue(v *versionRoute, longest time.Duration) bool {
 	wait := v.runner.Wait()
 	if wait == 0 {
 		return true // a run would begin at once
+	}
+	if longest == 0 && wait > usualQueueTime && v.runner.Stats().Queued >= alwaysQueued {
+		longest = usualQueueTime
 	}
 	now := time.Now()
 	var why shedReason

@@ -88,6 +88,11 @@ func TestAKeysBucketOutlivesSettingsWhileItsRateStays(t *testing.T) {
 // busy makes a gateway whose two permits are taken and whose model is known to
 // take at least 20 ms. What it returns lets the model go on.
 func busy(t *testing.T, change func(*modelRoute), queue int) (g *testGateway, release func()) {
+	return busyFor(t, 20*time.Millisecond, change, queue)
+}
+
+// busyFor is busy with a model that is known to take at least so long.
+func busyFor(t *testing.T, takes time.Duration, change func(*modelRoute), queue int) (g *testGateway, release func()) {
 	g = newTestGateway(t)
 	slow := doubler()
 	waiting, free := blocking(t, slow)
@@ -96,7 +101,7 @@ func busy(t *testing.T, change func(*modelRoute), queue int) (g *testGateway, re
 		if known.Swap(true) {
 			return wait(ctx)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(takes)
 		return nil
 	}
 	m := g.model("mozart", version{name: "1", weight: 1, model: slow, queue: queue})
@@ -172,6 +177,36 @@ func TestARequestThatCannotBeServedIsRefusedByItsHead(t *testing.T) {
 			}
 			if n := g.metrics.version("mozart", "1", "v1").total().bytesIn; n != 3*uint64(len(rowsOf(1))) {
 				t.Errorf("%d bytes of bodies were read", n)
+			}
+		})
+	}
+}
+
+func TestWithoutALimitTheWaitIsHalfASecondOrAFewRuns(t *testing.T) {
+	for _, c := range []struct {
+		name              string
+		queueTime         time.Duration
+		queueing, refused int
+	}{{"the default", 0, 16, 4}, {"set longer", 20 * time.Second, 20, 0}} {
+		t.Run(c.name, func(t *testing.T) {
+			g, release := busyFor(t, 200*time.Millisecond, func(m *modelRoute) { m.queueTime = c.queueTime }, 0)
+			var queueing []<-chan answer
+			for n := range c.queueing {
+				queueing = append(queueing, g.background(infer))
+				eventually(t, "it waits", func() bool { return g.executor.Stats().Queued == n+1 })
+			}
+			for range c.refused {
+				got := g.send("POST", infer, rowsOf(1))
+				if got.status != 503 || !strings.Contains(got.body, ", over the limit of 500ms") {
+					t.Errorf("got %d %s", got.status, got.body)
+				}
+			}
+			if n := g.metrics.shed[shedQueueTime].Load(); n != uint64(c.refused) {
+				t.Errorf("%d counted", n)
+			}
+			release()
+			for _, done := range queueing {
+				(<-done).want(t, 200, answered)
 			}
 		})
 	}

@@ -25,7 +25,7 @@ func (c *call) answerPrediction() {
 	// time: what is refused then is at least not decoded. Who was let in for
 	// so long a wait is not sent away for a longer one; reading has cost more
 	// by then.
-	if v == nil || !c.wire.receive() || !c.inQueue(v, 0) {
+	if v == nil || !c.wire.receive() || !c.inQueue(v, anyWait) {
 		return
 	}
 	if s.inFlight.Add(1) > c.table.maxInFlight {

@@ -67,8 +67,7 @@ type modelRoute struct {
 	expires   time.Duration
 	nonFinite oip.NonFinite
 	timeout   time.Duration
-	// queueTime is the longest wait for a run, 0 where only the deadline
-	// bounds it.
+	// queueTime is the longest wait for a run, 0 for the usual one.
 	queueTime time.Duration
 	// limiter is nil where no rate is set. It outlives tables while the rate
 	// stays the same.
