@@ -23,7 +23,9 @@ type grpcCall struct {
 	call
 	// head is the answer's metadata: initial where there is an answer, the
 	// trailer where there is an error.
-	head     grpcHead
+	head grpcHead
+	// asks is the request's metadata.
+	asks     metadata.MD
 	received frame
 	reply    frame
 	message  oip.InferMessage
@@ -42,7 +44,7 @@ func newGRPCCall(s *DataServer) *grpcCall {
 
 func (c *grpcCall) begin(ctx context.Context, e endpoint) {
 	c.server.grpc.active.Add(1)
-	c.context, c.route.endpoint = ctx, e
+	c.context, c.asks, c.route.endpoint = ctx, arrivalOf(ctx).head, e
 	c.call.begin(time.Now())
 }
 
@@ -53,7 +55,7 @@ func (c *grpcCall) end() {
 	c.message.Reset()
 	c.reply, c.inferred = frame{}, oip.InferResponse{}
 	c.head.reset()
-	c.context, c.asked, c.answered, c.failure, c.bytesOut = nil, nil, nil, nil, 0
+	c.context, c.asks, c.asked, c.answered, c.failure, c.bytesOut = nil, nil, nil, nil, nil, 0
 	c.forget()
 	c.server.grpc.active.Add(-1)
 	c.server.grpc.calls.Put(c)
@@ -85,7 +87,7 @@ func (c *grpcCall) name(model, version []byte) {
 }
 
 func (c *grpcCall) field(name string) []byte {
-	values := metadata.ValueFromIncomingContext(c.context, metadataName(name))
+	values := c.asks[metadataName(name)]
 	if len(values) == 0 {
 		return nil
 	}
@@ -157,7 +159,7 @@ func grpcCode(httpStatus int) codes.Code {
 // reports whether it could; otherwise the answer is given.
 func (c *grpcCall) receiveMessage(stream grpc.ServerStream) bool {
 	err := stream.RecvMsg(&c.received)
-	if late := arrived(c.context); err != nil {
+	if late := c.server.arrived(c.context); err != nil {
 		c.receiveError(err, late)
 		return false
 	}

@@ -41,6 +41,7 @@ type grpcServers struct {
 	calls    sync.Pool
 	active   atomic.Int64
 	stopping chan struct{}
+	arrivals *arrivals
 	// connections are those that are open, over all listeners.
 	connections atomic.Int64
 
@@ -63,7 +64,7 @@ type grpcGeneration struct {
 }
 
 func newGRPCServers(s *DataServer) *grpcServers {
-	g := &grpcServers{data: s, stopping: make(chan struct{}), live: map[*grpcGeneration]struct{}{}}
+	g := &grpcServers{data: s, stopping: make(chan struct{}), arrivals: newArrivals(), live: map[*grpcGeneration]struct{}{}}
 	g.calls.New = func() any { return newGRPCCall(s) }
 	return g
 }
@@ -112,7 +113,7 @@ func (g *grpcServers) generation(limit int64) *grpcGeneration {
 		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
 		grpc.MaxConcurrentStreams(grpcStreams), grpc.NumStreamWorkers(grpcWorkers), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
 		grpc.ConnectionTimeout(timeouts.Read), grpc.InTapHandle(g.data.await),
-		grpc.UnaryInterceptor(unaryArrived), grpc.StreamInterceptor(streamArrived),
+		grpc.UnaryInterceptor(g.data.unaryArrived), grpc.StreamInterceptor(g.data.streamArrived),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * timeouts.Idle, Time: timeouts.Idle, Timeout: timeouts.Write}),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
