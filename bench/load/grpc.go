@@ -35,13 +35,18 @@ func (c *call) header(name string) []byte {
 	return nil
 }
 
-// mostMessage is far above any message that is sent.
-const mostMessage = 256 << 20
+const (
+	// mostMessage is far above any message that is sent.
+	mostMessage = 256 << 20
+	grpcWindow  = 1 << 20
+)
 
 func dialGRPC(t *Target) (*grpcConnection, error) {
-	client, err := grpc.NewClient("passthrough:///"+t.Addr,
+	// Windows of a fixed size: measuring them would send a ping with nearly
+	// every answer.
+	client, err := grpc.NewClient("passthrough:///"+t.Addr, grpc.WithInitialWindowSize(grpcWindow), grpc.WithInitialConnWindowSize(4*grpcWindow),
 		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(encoded{}), grpc.MaxCallRecvMsgSize(mostMessage), grpc.MaxCallSendMsgSize(mostMessage)))
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(Encoded{}), grpc.MaxCallRecvMsgSize(mostMessage), grpc.MaxCallSendMsgSize(mostMessage)))
 	if err != nil {
 		return nil, fmt.Errorf("a gRPC client for %s: %w", t.Addr, err)
 	}
@@ -90,22 +95,24 @@ func statusOf(c codes.Code) (status int, said bool) {
 // close ends the connection. An error says that it had ended before.
 func (c *grpcConnection) close() { _ = c.client.Close() }
 
-// encoded is the codec for messages that are encoded already, so that the
-// client's part is as small as the library lets it be.
-type encoded struct{}
+// Encoded is the codec for messages that are encoded already, so that the
+// client's part is as small as the library lets it be. A message is a []byte
+// where it is sent, and a *[]byte where it is received, whose memory is used
+// again.
+type Encoded struct{}
 
-var _ encoding.CodecV2 = encoded{}
+var _ encoding.CodecV2 = Encoded{}
 
 // Name is that of the protocol buffers which the bytes are.
-func (encoded) Name() string { return "proto" }
+func (Encoded) Name() string { return "proto" }
 
 // Marshal gives the bytes as they are.
-func (encoded) Marshal(v any) (mem.BufferSlice, error) {
+func (Encoded) Marshal(v any) (mem.BufferSlice, error) {
 	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
 }
 
 // Unmarshal copies the bytes of an answer.
-func (encoded) Unmarshal(data mem.BufferSlice, v any) error {
+func (Encoded) Unmarshal(data mem.BufferSlice, v any) error {
 	body := v.(*[]byte)
 	if n := data.Len(); cap(*body) < n {
 		*body = make([]byte, n)

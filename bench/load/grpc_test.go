@@ -22,7 +22,7 @@ func startFakeGRPC(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.ForceServerCodecV2(encoded{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+	s := grpc.NewServer(grpc.ForceServerCodecV2(Encoded{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		var body []byte
 		if err := stream.RecvMsg(&body); err != nil {
 			return err

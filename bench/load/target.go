@@ -72,8 +72,15 @@ func (a Answer) Header(name string) []byte {
 	return a.response.Header.Peek(name)
 }
 
-// EachHeader calls f with every header of the answer of an HTTP server.
+// EachHeader calls f with every header of the answer; over gRPC with its initial
+// metadata.
 func (a Answer) EachHeader(f func(name, value string)) {
+	if a.call != nil {
+		for name, values := range a.call.head {
+			f(name, values[0])
+		}
+		return
+	}
 	for name, value := range a.response.Header.All() {
 		f(string(name), string(value))
 	}

@@ -216,7 +216,7 @@ func (c *contest) startEcho(ctx context.Context, t *load.Target, one scenario.Co
 		t.Requests[i].Path = path
 	}
 	socket := filepath.Join(c.dir, fmt.Sprintf("echo%d.sock", len(c.closing)))
-	echo, err := server.StartEcho(ctx, one.Transport, socket, answers)
+	echo, err := server.StartEcho(ctx, one.Transport, socket, t.GRPC, answers)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -6,8 +6,8 @@ func throughputPage(p *page, r *Result) {
 	t := r.Throughput
 	p.say("Golden requests in a closed loop: %d connections where nothing else is said, each with one request under way. `gateway` is the program",
 		t.Connections)
-	p.say("as it is built, with all features on. `echo` is a fasthttp server in a process of its own that reads the same requests and answers the")
-	p.say("bytes that the gateway answered: the least that an HTTP server of this kind can do. `runtime` is ONNX Runtime in a loop in the client's")
+	p.say("as it is built, with all features on. `echo` is a bare fasthttp or gRPC server in a process of its own that reads the same requests and answers the")
+	p.say("bytes that the gateway answered: the least that a server of this kind can do. `runtime` is ONNX Runtime in a loop in the client's")
 	p.say("process, with one thread a run, on one session shared by its streams: the least that running the model can cost. `peer` is another server")
 	p.say("on the same model with the same version of ONNX Runtime, its answers checked as the gateway's are.")
 	p.say("A latency of the servers holds the wait behind the other connections, of `runtime` it is the run alone: they are not divided.")

@@ -73,7 +73,6 @@ func (c *checker) contender(path string, one Contender) {
 	switch one.Kind {
 	case KindGateway, KindEcho:
 		c.wire(path, one.Protocol, one.Transport)
-		c.require(one.Kind == KindGateway || one.Protocol != "grpc", path+".protocol", "an echo speaks no grpc")
 		c.require(one.Streams == 0, path+".streams", "is for kind runtime")
 	case KindRuntime:
 		c.require(one.Streams >= 1, path+".streams", "%d: want 1 or more", one.Streams)

@@ -28,7 +28,7 @@ type Model struct {
 // Kinds of contenders.
 const (
 	KindGateway = "gateway" // the gateway itself
-	KindEcho    = "echo"    // an HTTP server that answers the gateway's recorded bytes
+	KindEcho    = "echo"    // a bare HTTP or gRPC server that answers the gateway's recorded bytes
 	KindRuntime = "runtime" // ONNX Runtime in a loop in this process
 	KindPeer    = "peer"    // another server, from the folder bench/peers
 )

@@ -41,6 +41,7 @@ func Record(path string, a load.Answer) Recorded {
 // open as long as it shall serve.
 type echoConfig struct {
 	Network string     `json:"network"`
+	GRPC    bool       `json:"grpc"`
 	Addr    string     `json:"addr"`
 	Answers []Recorded `json:"answers"`
 }
@@ -55,8 +56,9 @@ type Echo struct {
 }
 
 // StartEcho starts the server in a process of its own. Addr is a socket's path
-// for network "unix", and chosen by the system for "tcp".
-func StartEcho(ctx context.Context, network, addr string, answers []Recorded) (*Echo, error) {
+// for network "unix", and chosen by the system for "tcp". It speaks HTTP/1.1, or
+// gRPC and nothing else.
+func StartEcho(ctx context.Context, network, addr string, grpc bool, answers []Recorded) (*Echo, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
@@ -64,7 +66,7 @@ func StartEcho(ctx context.Context, network, addr string, answers []Recorded) (*
 	if network == "tcp" {
 		addr = "127.0.0.1:0"
 	}
-	config, err := json.Marshal(echoConfig{network, addr, answers})
+	config, err := json.Marshal(echoConfig{network, grpc, addr, answers})
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +122,29 @@ func ServeEcho(in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := &fasthttp.Server{
+	var s answering = newHTTPEcho(answers)
+	if config.GRPC {
+		s = newGRPCEcho(answers)
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(listener) }()
+	if _, err := fmt.Fprintln(out, listener.Addr()); err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, in); err != nil {
+		return err
+	}
+	return errors.Join(s.Shutdown(), <-served)
+}
+
+// answering is a server of recorded answers.
+type answering interface {
+	Serve(net.Listener) error
+	Shutdown() error
+}
+
+func newHTTPEcho(answers map[string]Recorded) *fasthttp.Server {
+	return &fasthttp.Server{
 		NoDefaultServerHeader: true, MaxRequestBodySize: 256 << 20,
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			a, ok := answers[string(ctx.Path())]
@@ -134,13 +158,4 @@ func ServeEcho(in io.Reader, out io.Writer) error {
 			ctx.SetBody(a.Body)
 		},
 	}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(listener) }()
-	if _, err := fmt.Fprintln(out, listener.Addr()); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, in); err != nil {
-		return err
-	}
-	return errors.Join(s.Shutdown(), <-served)
 }

@@ -28,14 +28,18 @@ func TestMain(m *testing.M) {
 
 func TestAnEchoAnswersWhatWasRecorded(t *testing.T) {
 	answers := []Recorded{{Path: "/a/0", Header: [][2]string{{"Content-Type", "x/y"}, {"Mark", "m"}}, Body: []byte{0, 1, 255}}, {Path: "/a/1"}}
-	for _, network := range []string{"tcp", "unix"} {
-		e, err := StartEcho(context.Background(), network, filepath.Join(t.TempDir(), "s"), answers)
+	for _, c := range []struct {
+		network, contentType string
+		grpc                 bool
+	}{{"tcp", "x/y", false}, {"unix", "x/y", false}, {"tcp", "application/grpc+proto", true}} {
+		network := c.network
+		e, err := StartEcho(context.Background(), network, filepath.Join(t.TempDir(), "s"), c.grpc, answers)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer e.Stop()
-		target := load.Target{Network: network, Addr: e.Addr, Timeout: 10 * time.Second,
-			Requests: []load.Request{{Path: "/a/0", Body: []byte("request")}, {Path: "/a/1"}, {Path: "/b"}}}
+		target := load.Target{Network: network, Addr: e.Addr, GRPC: c.grpc, Timeout: 10 * time.Second,
+			Requests: []load.Request{{Path: "/a/0", Body: []byte("request")}, {Path: "/a/1"}, {Path: "/b/0"}}}
 		var recorded []Recorded
 		var codes []int
 		for i, r := range target.Requests {
@@ -52,9 +56,9 @@ func TestAnEchoAnswersWhatWasRecorded(t *testing.T) {
 		// What was recorded of the echo is what it was given.
 		headers := map[string]string{}
 		for _, h := range recorded[0].Header {
-			headers[h[0]] = h[1]
+			headers[strings.ToLower(h[0])] = h[1]
 		}
-		if headers["Content-Type"] != "x/y" || headers["Mark"] != "m" || headers["Content-Length"] != "" {
+		if headers["content-type"] != c.contentType || headers["mark"] != "m" || headers["content-length"] != "" {
 			t.Errorf("%s: headers %v", network, recorded[0].Header)
 		}
 		if cpu, err := load.ProcessCPU(e.PID())(); err != nil || cpu < 0 {
@@ -68,7 +72,7 @@ func TestAnEchoAnswersWhatWasRecorded(t *testing.T) {
 }
 
 func TestAnEchoThatCannotListenSaysWhy(t *testing.T) {
-	if _, err := StartEcho(context.Background(), "unix", filepath.Join(t.TempDir(), "no", "folder"), nil); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := StartEcho(context.Background(), "unix", filepath.Join(t.TempDir(), "no", "folder"), false, nil); err == nil || !strings.Contains(err.Error(), "no such file") {
 		t.Errorf("got %v", err)
 	}
 }
