@@ -31,7 +31,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 	if limit := c.started.Add(request.Timeout); request.Timeout > 0 && limit.Before(c.run.Deadline) {
 		c.run.Deadline = limit
 	}
-	c.run.Inputs, c.run.Outputs = request.Inputs, request.Outputs
+	c.run.Inputs, c.run.Outputs, c.run.Asked = request.Inputs, request.Outputs, c.started.Add(decoded)
 	result, err := v.runner.Run(c.context, &c.run)
 	if err != nil {
 		return c.failRun(v, err)
@@ -60,9 +60,10 @@ func (c *call) attempt(v *versionRoute) outcome {
 	if err := c.wire.encode(v, request, result.Tensors); err != nil {
 		return c.failEncode(err, ended)
 	}
-	v.metrics.observe(c.stripe, stageEncode, int64(c.elapsed()-encoding))
 	c.scratch = c.ids().append(c.scratch[:0], v.names, c.note(v, request, result.Tensors), now)
 	c.wire.setFieldBytes("Segue-Prediction-Id", c.scratch)
+	c.took = c.elapsed()
+	v.metrics.observe(c.stripe, stageEncode, int64(c.took-encoding))
 	return ended
 }
 

@@ -74,7 +74,7 @@ func (c *call) fallbackOf(v *versionRoute) *versionRoute {
 // predictInstead answers with the version that stands in, in the place of what
 // was answered before. There is no second fallback.
 func (c *call) predictInstead(v *versionRoute) {
-	c.status, c.class, c.instead = http.StatusOK, 0, true
+	c.status, c.class, c.instead, c.took = http.StatusOK, 0, true, 0
 	if v.resident == nil || !v.resident.Acquire() {
 		c.unavailable(http.StatusServiceUnavailable, "the model is being replaced")
 		return
@@ -95,7 +95,7 @@ func (c *call) predictInstead(v *versionRoute) {
 func (c *call) try(v *versionRoute, p pass) (ended outcome) {
 	ended = outcomeModelError // what a panic counts as
 	defer func() {
-		took := c.elapsed()
+		took := c.tookUntilNow()
 		now := c.started.Add(took)
 		v.metrics.attempted(c.stripe, ended, ended != outcomeModelError && c.status == http.StatusOK, took, now)
 		v.breaker.leave(p, c.stripe, ended, now)

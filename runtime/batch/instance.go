@@ -47,6 +47,9 @@ type Call struct {
 	// waits is dropped once it cannot be met. A run that has begun is ended at
 	// the deadline only where it was expected to take long (see stoppable).
 	Deadline time.Time
+	// Asked is when Run is called, for callers that have just looked at the
+	// clock; zero has Run look.
+	Asked time.Time
 	// Queued is how long the call waited for its turn, 0 when there was no
 	// wait. Set by Run.
 	Queued time.Duration
@@ -88,7 +91,10 @@ func (i *Instance) Run(ctx context.Context, call *Call) (runtime.Result, error) 
 	if ctx.Err() != nil {
 		return runtime.Result{}, ended(ctx)
 	}
-	now := time.Now()
+	now := call.Asked
+	if now.IsZero() {
+		now = time.Now()
+	}
 	if !call.Deadline.IsZero() && !now.Before(call.Deadline) {
 		return runtime.Result{}, ErrDeadline
 	}
