@@ -67,6 +67,7 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 	@mkdir -p $(SOAK_RESULTS)
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v -run 'Swaps|FloatsEqualStrconv' ./cmd/segue ./runtime/ort ./gateway/oip 2>&1 | tee $(SOAK_RESULTS)/soak.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
+	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -p 1 -v -run 'ToAFleet|FleetDecides|BadCanary|Identical|TellsABad|TellABad' ./gateway ./cmd/segue 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/fleets.txt
 
 .PHONY: bench
 bench: build parts ## Measure what needs no other servers (some 14 minutes; leave the machine alone)
