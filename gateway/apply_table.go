@@ -56,6 +56,7 @@ func (r *reconciler) publish(now time.Time) {
 		t.models[name] = route
 	}
 	r.router.publish(t)
+	r.announceRollbacks()
 	r.dropBreakers(t)
 	for _, m := range r.models {
 		r.metrics.modelInForce(m.name, r.weightsInForce(m), r.weightsWanted(m, now), m.activeOverride())

@@ -47,6 +47,9 @@ type reconciler struct {
 	decisions *decisionWriter
 	exchange  *evidenceExchange
 	judged    time.Time
+	// announce says what was taken back, once it is out of the table in force
+	// and on disk.
+	announce []func()
 
 	models    map[string]*modelState
 	overrides map[string]*overrideState

@@ -275,13 +275,7 @@ func (b *bench) restart() {
 }
 
 // write does what the keeper's goroutine would.
-func (b *bench) write() {
-	select {
-	case s := <-b.r.keeper.pending:
-		b.r.keeper.write(s)
-	default:
-	}
-}
+func (b *bench) write() { b.r.keeper.flush() }
 
 // stillSource is a source that is always connected.
 type stillSource struct{}

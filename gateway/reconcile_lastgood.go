@@ -7,18 +7,25 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 
 	"github.com/segue-serving/segue/configs"
 )
 
 // keeper writes what is in force to disk, so that a restart starts from it even
 // where a newer document cannot serve. It has its own goroutine: a slow disk
-// must not hold the next change up.
+// must not hold the next change up. What a crash must not undo waits for it all
+// the same.
 type keeper struct {
 	dir, source string
 	log         *slog.Logger
-	pending     chan configs.Snapshot // holds at most the newest
-	failing     bool                  // the last write failed
+	wake        chan struct{} // told that there is something pending
+
+	mu      sync.Mutex
+	pending *configs.Snapshot // the newest that is not written yet
+
+	writing sync.Mutex // held over a write, so that nothing older comes after it
+	failing bool       // the last write failed
 }
 
 // lastInForce names the copy of what was in force, beside that of what was
@@ -26,31 +33,41 @@ type keeper struct {
 const lastInForce = "in force: "
 
 func newKeeper(dir, sourceID string, log *slog.Logger) *keeper {
-	return &keeper{dir: dir, source: lastInForce + sourceID, log: log, pending: make(chan configs.Snapshot, 1)}
+	return &keeper{dir: dir, source: lastInForce + sourceID, log: log, wake: make(chan struct{}, 1)}
 }
 
-// keep hands over what is in force now. Only one goroutine may call it, and it
-// never blocks.
+// keep hands over what is in force now. It never blocks.
 func (k *keeper) keep(s configs.Snapshot) {
+	k.mu.Lock()
+	k.pending = &s
+	k.mu.Unlock()
 	select {
-	case <-k.pending:
+	case k.wake <- struct{}{}:
 	default:
 	}
-	k.pending <- s
+}
+
+// flush writes what is pending, and returns once that is on disk.
+func (k *keeper) flush() {
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	k.mu.Lock()
+	s := k.pending
+	k.pending = nil
+	k.mu.Unlock()
+	if s != nil {
+		k.write(*s)
+	}
 }
 
 // run writes until ctx ends, and then what is still pending.
 func (k *keeper) run(ctx context.Context) error {
 	for {
 		select {
-		case s := <-k.pending:
-			k.write(s)
+		case <-k.wake:
+			k.flush()
 		case <-ctx.Done():
-			select {
-			case s := <-k.pending:
-				k.write(s)
-			default:
-			}
+			k.flush()
 			return nil
 		}
 	}

@@ -185,10 +185,29 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 		return
 	}
 	o.local, o.localOver = next, o.newest.Index
-	r.metrics.rolledBack(m.name, label)
-	r.log.Warn("canary taken back", "model", m.name, "rollout", m.live.id, "version", canary, "digest", d.Digest, "step", m.live.step+1,
-		"why", label, "reason", d.Reason, "evidence", d.Evidence)
+	live := m.live
+	r.announce = append(r.announce, func() {
+		r.metrics.rolledBack(m.name, label)
+		r.log.Warn("canary taken back", "model", m.name, "rollout", live.id, "version", canary, "digest", d.Digest, "step", live.step+1,
+			"why", label, "reason", d.Reason, "evidence", d.Evidence)
+	})
 	r.writeDecision(m.name, next, now)
+}
+
+// announceRollbacks says what was taken back, once that is on disk: a gateway
+// that crashes after it was heard to take a canary back must not serve it again
+// when it starts. The table without the canary is in force by then, so that no
+// request waits for the disk.
+func (r *reconciler) announceRollbacks() {
+	if len(r.announce) == 0 {
+		return
+	}
+	r.keepInForce()
+	r.keeper.flush()
+	for _, say := range r.announce {
+		say()
+	}
+	r.announce = nil
 }
 
 // decide makes a decision that counts once the store has it: no gateway moves

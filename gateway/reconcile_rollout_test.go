@@ -185,6 +185,30 @@ func TestABadCanaryIsTakenBackInTheVeryNextTable(t *testing.T) {
 	}
 }
 
+func TestARollbackIsOnDiskBeforeAnybodyHearsOfIt(t *testing.T) {
+	b := newBench(t)
+	b.rollsOut()
+	b.settle()
+	b.write()
+	b.store.err = configs.ErrUnreachable
+	b.r.announce = append(b.r.announce, func() { // as what is said first of a rollback
+		s, ok, err := b.r.keeper.load()
+		if o, _ := configs.ParseOverride(s.Overrides["mozart"]); !ok || err != nil || o == nil || o.Rollout.Phase != configs.PhaseRolledBack {
+			t.Errorf("on disk is %+v, %v", s.Overrides["mozart"], err)
+		}
+		b.answering("1=100a 2=0-")
+		if strings.Contains(b.log.String(), "canary taken back") {
+			t.Error("said before")
+		}
+	})
+	b.fails()
+	if !strings.Contains(b.log.String(), "canary taken back") {
+		t.Error("never said")
+	}
+	b.start() // a crash in this moment
+	b.answering("1=100a 2=0-")
+}
+
 func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 	b := newBench(t)
 	b.rollsOut()

@@ -221,10 +221,9 @@ func TestARollbackWithoutConsulStandsAndIsReplayedUnlessTheOperatorMovedOn(t *te
 	if s := stored(agent); s.Phase != configs.PhaseStep {
 		t.Fatalf("written although Consul is away: %+v", s)
 	}
-	load.end()
-	// Not even a crash forgets it, once it has gone to disk.
-	time.Sleep(time.Second)
+	// Not even a crash forgets it.
 	gw.Kill()
+	load.end()
 	gw = seguetest.Start(t, seguetest.Config{Source: "consul://" + proxy.Addr + "/segue/test", StateDir: gw.StateDir})
 	wantShare(t, gw, time.Second, "0")
 	proxy.Set(consultest.Fault{})
