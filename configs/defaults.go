@@ -14,7 +14,7 @@ const (
 	DefaultInstances    = 1
 	DefaultMaxBatchSize = 32
 	DefaultQueue        = 256
-	DefaultQueueTime    = 500 * time.Millisecond
+	DefaultQueueTime    = time.Second
 	DefaultTimeout      = 30 * time.Second
 	DefaultDeleteGrace  = 60 * time.Second
 	DefaultMaxBody      = 64 * MiB

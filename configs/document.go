@@ -124,7 +124,7 @@ type Limits struct {
 	// Queue is how many requests may wait for a run; default 256.
 	Queue int `json:"queue,omitempty"`
 	// QueueTime is how long a request may have to wait for its run: one that
-	// would wait longer is refused before its body is read. Default 500ms,
+	// would wait longer is refused before its body is read. Default 1s,
 	// but 16 requests may always wait for as long as their deadlines allow.
 	QueueTime Duration `json:"queue_time,omitempty"`
 	// Timeout is the longest a request may take; a client can only shorten
