@@ -9,6 +9,7 @@ import (
 
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/gateway/rollout"
+	"github.com/segue-serving/segue/loader"
 )
 
 // The variants of a document with a rollout.
@@ -137,11 +138,19 @@ func (r *reconciler) classNames(m *modelState) []string {
 	if res == nil {
 		return nil
 	}
-	c := newClassOutput(res.Signature(), classGuardOutput(doc), res.Manifest().Labels)
+	c := classOutputOf(doc, res)
 	if c.texts {
 		return nil // their classes are hashes
 	}
 	return c.labels
+}
+
+// classOutputOf is where a version's answers hold their class, which a document
+// may name otherwise than the manifest does.
+func classOutputOf(doc *configs.Document, res *loader.Resident) classOutput {
+	c := newClassOutput(res.Signature(), classGuardOutput(doc), res.Manifest().Labels)
+	c.name(doc.Feedback.Labels)
+	return c
 }
 
 // activeOverride is the kind of the override that has a say in the weights,

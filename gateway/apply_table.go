@@ -135,7 +135,7 @@ func (r *reconciler) versionRoute(m *modelState, doc *configs.Document, w loader
 	} else if res != nil {
 		v.runner = res.Instance().(Instance).Instance
 		v.breaker = r.breaker(res)
-		v.class = newClassOutput(res.Signature(), classGuardOutput(doc), res.Manifest().Labels)
+		v.class = classOutputOf(doc, res)
 	}
 	return v
 }

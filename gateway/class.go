@@ -66,6 +66,18 @@ func newClassOutput(sig *runtime.Signature, name string, labels map[string][]str
 	return c
 }
 
+// name makes these the classes' names, by position where classes are positions;
+// then there are no others. Without any it changes nothing.
+func (c *classOutput) name(labels []string) {
+	if c.output < 0 || len(labels) == 0 {
+		return
+	}
+	c.labels = labels
+	if !c.texts {
+		c.count = int64(len(labels))
+	}
+}
+
 // of is the class that the outputs say, that of the first row where there are
 // several: the position of the largest value of the last dimension, or the
 // value itself where it is a whole number or a text.

@@ -140,6 +140,9 @@ func (c *classOutput) label(f *feedback) (class, error) {
 		if at < 0 {
 			return 0, fmt.Errorf("malformed: label %s is none of the model's", quoted([]byte(*f.text)))
 		}
+		if c.texts {
+			return classOfText([]byte(*f.text)), nil
+		}
 		return classOfNumber(int64(at)), nil
 	case c.texts:
 		return classOfText([]byte(*f.text)), nil

@@ -136,6 +136,40 @@ func TestFeedbackThatIsNotTakenSaysWhy(t *testing.T) {
 	g.send("POST", "/v2/models/nobody/feedback", "{}").want(t, 404, `{"error":"unknown model \"nobody\""}`)
 }
 
+func TestLabelsOfTheDocumentAreTheOnlyOnes(t *testing.T) {
+	text := func(s string) *feedback { return &feedback{kind: feedbackLabel, text: &s} }
+	positions := classOutput{labels: []string{"x", "y", "z"}, count: 3}
+	positions.name([]string{"bach", "verdi"})
+	texts := classOutput{texts: true}
+	texts.name([]string{"bach", "verdi"})
+	for _, c := range []struct {
+		name string
+		of   classOutput
+		said *feedback
+		want class // 0: refused
+	}{
+		{"a position by its name", positions, text("verdi"), classOfNumber(1)},
+		{"a position by its number", positions, &feedback{number: 1}, classOfNumber(1)},
+		{"a number of none", positions, &feedback{number: 2}, 0},
+		{"a name of the manifest", positions, text("x"), 0},
+		{"a text that the model says", texts, text("verdi"), classOfText([]byte("verdi"))},
+		{"another text", texts, text("mozart"), 0},
+	} {
+		if got, err := c.of.label(c.said); got != c.want || (err != nil) != (c.want == 0) {
+			t.Errorf("%s: %d, %v, want %d", c.name, got, err, c.want)
+		}
+	}
+	none := classOutput{output: -1}
+	none.name([]string{"bach"})
+	if none.labels != nil {
+		t.Error("a model without classes has names for them")
+	}
+	positions.name(nil)
+	if len(positions.labels) != 2 {
+		t.Error("no names are taken for names")
+	}
+}
+
 func TestWhatComesTwiceIsForgottenOnlyWhenMuchCameSince(t *testing.T) {
 	s := newFeedbackSeen(10)
 	key := func(n int) feedbackKey { return feedbackKey{1, uint64(n), feedbackLabel} }
