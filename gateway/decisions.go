@@ -16,6 +16,9 @@ type decided struct {
 	// next is what is written over what stood at index.
 	next  *configs.Override
 	index uint64
+	// counts is why it counts as a rollback once it is written, empty where it
+	// does not.
+	counts string
 	// written is the index of the write, err why there was none.
 	written uint64
 	err     error

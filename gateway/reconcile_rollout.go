@@ -130,11 +130,13 @@ func (r *reconciler) follow(m *modelState, state *configs.RolloutState, now time
 	}
 	switch v := l.verdict; v.Action {
 	case rollout.Rollback:
-		guard, label := "", "inconclusive"
-		if v.Decisive {
-			guard, label = v.Guard.String(), v.Guard.String()
+		if !v.Decisive {
+			// No evidence that it is worse, so nothing to hurry for: another
+			// gateway may have gone on, on evidence that this one lacks.
+			r.decide(m, configs.Decision{Event: configs.DecideRollback, Reason: v.Reason, Digest: r.canaryDigest(m), Evidence: l.numbers()}, now)
+			return
 		}
-		r.rollBack(m, configs.Decision{Reason: v.Reason, Guard: guard, Evidence: l.numbers()}, label, now)
+		r.rollBack(m, configs.Decision{Reason: v.Reason, Guard: v.Guard.String(), Evidence: l.numbers()}, v.Guard.String(), now)
 	case rollout.Advance, rollout.Promote:
 		if r.frozen() || m.inForce != m.wanted {
 			return
@@ -168,6 +170,15 @@ func (r *reconciler) brokenCanary(m *modelState) string {
 		breakerRequests, ro.Canary, breakerSeconds, ro.Stable)
 }
 
+// canaryDigest is the digest of the canary in force, empty while it is not in
+// memory.
+func (r *reconciler) canaryDigest(m *modelState) string {
+	if res, _ := r.loader.Lookup(m.routed[m.inForce.doc.Rollout.Canary]); res != nil {
+		return res.Digest()
+	}
+	return ""
+}
+
 // rollBack takes the canary back here at once, and writes so for the others.
 func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, now time.Time) {
 	o := r.overrides[m.name]
@@ -176,9 +187,7 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 	}
 	d.Event, d.By, d.At = configs.DecideRollback, gatewayName(r.opts.Instance), now.UTC()
 	canary := m.inForce.doc.Rollout.Canary
-	if res, _ := r.loader.Lookup(m.routed[canary]); res != nil {
-		d.Digest = res.Digest()
-	}
+	d.Digest = r.canaryDigest(m)
 	next, err := m.inForce.doc.Decide(r.overrideOf(m.name), d)
 	if err != nil {
 		r.log.Error("rollback cannot be decided", "model", m.name, "error", err)
@@ -191,7 +200,7 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 		r.log.Warn("canary taken back", "model", m.name, "rollout", live.id, "version", canary, "digest", d.Digest, "step", live.step+1,
 			"why", label, "reason", d.Reason, "evidence", d.Evidence)
 	})
-	r.writeDecision(m.name, next, now)
+	r.writeDecision(m.name, next, "", now)
 }
 
 // announceRollbacks says what was taken back, once that is on disk: a gateway
@@ -224,18 +233,23 @@ func (r *reconciler) decide(m *modelState, d configs.Decision, now time.Time) {
 		}
 		return
 	}
-	r.writeDecision(m.name, next, now)
+	counts := ""
+	if d.Event == configs.DecideRollback {
+		counts = "inconclusive"
+	}
+	r.writeDecision(m.name, next, counts, now)
 }
 
 // writeDecision sends a decision on its way to the store, over what was read
-// there.
-func (r *reconciler) writeDecision(model string, next *configs.Override, now time.Time) {
+// there. Where counts is not empty, it counts as a rollback for that reason once
+// it is written.
+func (r *reconciler) writeDecision(model string, next *configs.Override, counts string, now time.Time) {
 	o := r.overrides[model]
 	if o == nil {
 		o = &overrideState{}
 		r.overrides[model] = o
 	}
-	if r.decisions.write(decided{model: model, next: next, index: o.newest.Index}) {
+	if r.decisions.write(decided{model: model, next: next, index: o.newest.Index, counts: counts}) {
 		o.decidingUntil = now.Add(decideAgain)
 	}
 }
@@ -252,6 +266,9 @@ func (r *reconciler) takeDecided(now time.Time) (next time.Time) {
 		switch {
 		case d.err == nil:
 			r.log.Info("decision written", "model", d.model, "decision", made.Event, "reason", made.Reason, "index", d.written)
+			if d.counts != "" {
+				r.metrics.rolledBack(d.model, d.counts)
+			}
 		case errors.Is(d.err, configs.ErrConflict):
 			r.log.Info("somebody else decided first", "model", d.model, "decision", made.Event)
 		default:
@@ -320,7 +337,7 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 				next = &held
 			}
 		}
-		r.writeDecision(model, next, now)
+		r.writeDecision(model, next, "", now)
 	}
 }
 

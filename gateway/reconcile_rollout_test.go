@@ -381,6 +381,33 @@ func TestADecisionOfWhichTheAnswerWasLostIsOnRecord(t *testing.T) {
 	b.wantsMetric("1", "segue_consul_writes_total", "kind=overrides", "outcome=error")
 }
 
+func TestTheEndOfAStepsTimeTakesNothingBackThatOthersHaveLeftBehind(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a 2:b", "", `"rollout": {"stable": "1", "canary": "2", "steps": [{"weight": 10, "max_time": "5m"}, {"weight": 50}], "on_inconclusive": "rollback"}`)
+	b.settle()
+	b.store.err = configs.ErrUnreachable
+	b.after(6 * time.Minute)
+	b.answering("1=90a 2=10b")
+	b.store.err = nil
+	b.decided(configs.DecideStep)
+	b.settle()
+	b.wantsState(configs.PhaseStep, 1)
+	b.answering("1=50a 2=50b")
+	b.wantsMetric("", "segue_rollbacks_total", "model=mozart", "reason=inconclusive")
+	// Where nobody has, it does.
+	b.document("mozart", "1:a 2:b", "", `"rollout": {"stable": "1", "canary": "2", "steps": [{"weight": 10, "max_time": "5m"}], "on_inconclusive": "rollback"}`)
+	b.settle()
+	b.answering("1=90a 2=10b")
+	b.after(6 * time.Minute)
+	b.settle()
+	b.answering("1=100a 2=0-")
+	b.wantsState(configs.PhaseRolledBack, 0)
+	b.wantsMetric("1", "segue_rollbacks_total", "model=mozart", "reason=inconclusive")
+	if d := b.state().Decision; d.Digest != b.contents.digestOf("b") || d.Guard != "" || len(d.Evidence) != 2 {
+		t.Errorf("decision %+v", d)
+	}
+}
+
 func TestARollbackIsMadeOnWhatSomebodyElseDecidedMeanwhile(t *testing.T) {
 	b := newBench(t)
 	b.rollsOut()
