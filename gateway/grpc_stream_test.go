@@ -180,7 +180,7 @@ func TestACompressedMessageIsUnpackedToTheLimitOnly(t *testing.T) {
 	g.mozart()
 	client := g.rpc()
 	bomb := rowsMessage(1)
-	bomb.Parameters = map[string]*oippb.InferParameter{"p": {ParameterChoice: &oippb.InferParameter_StringParam{StringParam: strings.Repeat("a", 64<<20)}}}
+	bomb.Parameters = map[string]*oippb.InferParameter{"p": {ParameterChoice: &oippb.InferParameter_StringParam{StringParam: strings.Repeat("a", 4<<20)}}}
 	_, err := client.ModelInfer(t.Context(), bomb, grpc.UseCompressor(gzip.Name))
 	if status.Code(err) != codes.ResourceExhausted {
 		t.Errorf("got %v", err)
