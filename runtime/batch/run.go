@@ -75,10 +75,12 @@ func (i *Instance) compute(ctx context.Context, call *Call) (result runtime.Resu
 		return i.session().Run(ctx, call.Inputs, call.Outputs)
 	}
 	result, err = s.run(ctx, call)
-	if err == nil || errors.Is(err, runtime.ErrInvalidArgument) || ctx.Err() != nil {
+	if err == nil || ctx.Err() != nil {
 		return result, err
 	}
-	// The model fails, or gives other shapes than it declares.
+	// The model refuses the values, fails, or gives outputs of other shapes than
+	// were bound, as one does whose sizes the values decide. ONNX Runtime calls
+	// the last an invalid argument too, which no caller gave.
 	result, again := i.session().Run(ctx, call.Inputs, call.Outputs)
 	if again == nil {
 		s.slots.give(nil)

@@ -84,3 +84,46 @@ func TestFloatsOfAllSizesAreRead(t *testing.T) {
 		t.Errorf("got %v, want 1e-300", got)
 	}
 }
+
+// TestAModelWhoseValuesDecideItsSizesAnswers has the made-up rows of the warm-up
+// give a size that others do not.
+func TestAModelWhoseValuesDecideItsSizesAnswers(t *testing.T) {
+	executor := New(Options{Permits: 1})
+	defer executor.Close()
+	session := runtimetest.NewSession(&runtimetest.Fake{
+		Signature: runtime.Signature{
+			Inputs:  []runtime.TensorSpec{spec("x", runtime.FP32, -1)},
+			Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, -1)},
+		},
+		Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+			return []runtime.Tensor{runtimetest.FP32("y", []int64{1}, floats(in[0].Data)[0])}, nil
+		},
+	})
+	instance := executor.Instance(session, InstanceOptions{MaxBatch: 8})
+	if _, err := instance.Warm(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if !instance.Plan().Prepared {
+		t.Fatal("runs are not prepared")
+	}
+	for range 2 {
+		var call Call
+		shape := []int64{3}
+		data := instance.Slot(&call, 0, shape)
+		sent := runtimetest.FP32("x", shape, 7, 7, 7)
+		if data != nil {
+			copy(data, sent.Data)
+			sent.Data = data
+		}
+		call.Inputs = []runtime.Tensor{sent}
+		res, err := instance.Run(t.Context(), &call)
+		if err != nil || len(res.Tensors[0].Shape) != 1 || res.Tensors[0].Shape[0] != 1 || floats(res.Tensors[0].Data)[0] != 7 {
+			t.Fatalf("got %v, %v", res.Tensors, err)
+		}
+		res.Release()
+		call.Done()
+	}
+	if err := instance.Close(); err != nil {
+		t.Error(err)
+	}
+}

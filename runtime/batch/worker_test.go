@@ -261,8 +261,13 @@ func TestWhatOneCallerSendsFailsNobodyElse(t *testing.T) {
 				synctest.Wait()
 			}
 			wg.Wait()
-			if want := []int{1, 4, 1, 1, 1, 1}; !slices.Equal(model.runs, want) {
-				t.Errorf("runs of %v rows, want %v", model.runs, want)
+			runs := []int{1, 4, 1, 1, 1, 1}
+			if value == badValue {
+				// What a prepared run refuses is asked again without it.
+				runs = append(runs, 1)
+			}
+			if !slices.Equal(model.runs, runs) {
+				t.Errorf("runs of %v rows, want %v", model.runs, runs)
 			}
 			synctest.Wait() // a worker tells its caller before it rests
 			if got, want := executor.Stats(), (Stats{Permits: 2}); got != want {

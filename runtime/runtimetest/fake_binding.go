@@ -83,7 +83,8 @@ func (b *binding) Run(ctx context.Context) error {
 	defer res.Release()
 	for i, t := range res.Tensors {
 		if !slices.Equal(t.Shape, b.out[i].Shape) {
-			return fmt.Errorf("output %q has the shape %s, and %s was bound", t.Name, runtime.FormatShape(t.Shape), runtime.FormatShape(b.out[i].Shape))
+			// ONNX Runtime calls it that.
+			return fmt.Errorf("%w: output %q has the shape %s, and %s was bound", runtime.ErrInvalidArgument, t.Name, runtime.FormatShape(t.Shape), runtime.FormatShape(b.out[i].Shape))
 		}
 		copy(b.out[i].Data, t.Data)
 	}
