@@ -13,9 +13,13 @@ import (
 // became of it.
 type decided struct {
 	model string
-	// next is what is written over what stood at index.
-	next  *configs.Override
-	index uint64
+	// doc is the document whose rollout it is about.
+	doc *configs.Document
+	// next is what is written over what stood at index, before, nil where there
+	// was nothing.
+	next   *configs.Override
+	before []byte
+	index  uint64
 	// counts is why it counts as a rollback once it is written, empty where it
 	// does not.
 	counts string
@@ -78,7 +82,7 @@ func (w *decisionWriter) finish(ctx context.Context, d decided) {
 	switch {
 	case d.err == nil:
 		w.metrics.StoreWrite("overrides", "ok")
-		w.audit.decision(d, string(value), w.who)
+		w.audit.decision(d, w.who)
 	case errors.Is(d.err, configs.ErrConflict):
 		w.metrics.StoreWrite("overrides", "conflict")
 	default:
@@ -102,8 +106,8 @@ func (w *decisionWriter) take() []decided {
 
 // decision records a decision about a rollout that was written, with its
 // numbers.
-func (a *auditor) decision(d decided, text, who string) {
-	record := a.decisionRecord(d, text, who)
+func (a *auditor) decision(d decided, who string) {
+	record := d.record(who)
 	a.add(auditJob{"audit", d.model, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
 }
 
@@ -116,14 +120,11 @@ func (a *auditor) unsure(d decided, text, who string) {
 			return err
 		}
 		d.written = item.Index
-		return configs.RecordAudit(ctx, a.store, a.decisionRecord(d, text, who))
+		return configs.RecordAudit(ctx, a.store, d.record(who))
 	}})
 }
 
-func (a *auditor) decisionRecord(d decided, text, who string) configs.AuditRecord {
-	made := d.next.Rollout.Decision
-	return configs.AuditRecord{
-		Model: d.model, Index: d.written, Event: string(made.Event), At: a.now().UTC(), Who: configs.AuditWho{User: who},
-		Reason: made.Reason, Document: text, Outcome: "written",
-	}
+// record is the audit's record of a decision that was written.
+func (d decided) record(who string) configs.AuditRecord {
+	return configs.DecisionRecord(d.doc, d.written, d.before, d.next, configs.AuditWho{User: who})
 }

@@ -44,18 +44,10 @@ func newLiveRollout(model, epoch string, doc *configs.Document, state *configs.R
 		quality: feedbackKindOf(doc), step: beforeSteps}, nil
 }
 
-// stepOf is a state's step as package rollout counts them.
-func stepOf(state *configs.RolloutState) int {
-	if state.Phase == configs.PhaseShadow {
-		return rollout.ShadowStep
-	}
-	return state.Step
-}
-
 // enter makes the recorder count in the state's step. It must come before the
 // table in which requests are assigned in that step.
 func (l *liveRollout) enter(state *configs.RolloutState) {
-	if step := stepOf(state); step != l.step {
+	if step := rollout.StateOf(state).Step; step != l.step {
 		l.step = step
 		l.merge()
 		reference, _ := l.total.SlowReference()
@@ -80,17 +72,14 @@ func (l *liveRollout) judge(state *configs.RolloutState, now time.Time) {
 			l.recorder.SetReference(reference)
 		}
 	}
-	l.verdict = l.plan.Decide(rollout.State{Step: l.step, Since: state.Since, Paused: state.Paused, Resumed: state.Resumed}, l.total, now)
+	l.verdict = l.plan.Decide(rollout.StateOf(state), l.total, now)
 }
 
 // numbers are the guards' in the newest verdict, for status and audit.
 func (l *liveRollout) numbers() []configs.GuardEvidence {
 	all := make([]configs.GuardEvidence, 0, len(l.verdict.Judgements))
 	for _, j := range l.verdict.Judgements {
-		all = append(all, configs.GuardEvidence{
-			Name: j.Guard.String(), LnE: j.LnE, Threshold: j.Threshold, PromoteLnE: j.PromoteLnE, PromoteThreshold: j.PromoteThreshold,
-			Events: j.Events, Units: j.Units, StableEvents: j.StableEvents, StableUnits: j.StableUnits,
-		})
+		all = append(all, j.Evidence())
 	}
 	return all
 }

@@ -200,7 +200,7 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 		r.log.Warn("canary taken back", "model", m.name, "rollout", live.id, "version", canary, "digest", d.Digest, "step", live.step+1,
 			"why", label, "reason", d.Reason, "evidence", d.Evidence)
 	})
-	r.writeDecision(m.name, next, "", now)
+	r.writeDecision(m.inForce.doc, next, "", now)
 }
 
 // announceRollbacks says what was taken back, once that is on disk: a gateway
@@ -237,19 +237,19 @@ func (r *reconciler) decide(m *modelState, d configs.Decision, now time.Time) {
 	if d.Event == configs.DecideRollback {
 		counts = "inconclusive"
 	}
-	r.writeDecision(m.name, next, counts, now)
+	r.writeDecision(m.inForce.doc, next, counts, now)
 }
 
 // writeDecision sends a decision on its way to the store, over what was read
 // there. Where counts is not empty, it counts as a rollback for that reason once
 // it is written.
-func (r *reconciler) writeDecision(model string, next *configs.Override, counts string, now time.Time) {
-	o := r.overrides[model]
+func (r *reconciler) writeDecision(doc *configs.Document, next *configs.Override, counts string, now time.Time) {
+	o := r.overrides[doc.Model]
 	if o == nil {
 		o = &overrideState{}
-		r.overrides[model] = o
+		r.overrides[doc.Model] = o
 	}
-	if r.decisions.write(decided{model: model, next: next, index: o.newest.Index, counts: counts}) {
+	if r.decisions.write(decided{model: doc.Model, doc: doc, next: next, before: o.newest.Value, index: o.newest.Index, counts: counts}) {
 		o.decidingUntil = now.Add(decideAgain)
 	}
 }
@@ -337,7 +337,7 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 				next = &held
 			}
 		}
-		r.writeDecision(model, next, "", now)
+		r.writeDecision(a.doc, next, "", now)
 	}
 }
 
