@@ -103,30 +103,24 @@ func (r rolling) seguectl(args ...string) {
 	}
 }
 
-func TestACanaryWhoseAnswersAreNotFiniteIsTakenBackAndNobodySeesThem(t *testing.T) {
-	r := startRolling(t, "Log", `"steps": [{"weight": 50, "min_time": "1h"}], "guards": {"nonfinite": {}}`)
-	r.inPhase(configs.PhaseStep, 0)
-	asked, s := r.askUntilTakenBack()
-	if !strings.HasPrefix(s.Reason, "guard nonfinite: ") {
-		t.Errorf("taken back because %s", s.Reason)
+func TestACanaryThatGoesWrongIsTakenBackAndNobodySeesIt(t *testing.T) {
+	for name, c := range map[string]struct{ operator, reason, counted string }{
+		"answers that are not finite": {"Log", "guard nonfinite: ", "nonfinite"},
+		"a breaker that opens":        {"Reshape", "breaker: half or more of at least 20 runs of version 2 failed", "breaker"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := startRolling(t, c.operator, `"steps": [{"weight": 50, "min_time": "1h"}], "guards": {"nonfinite": {}}`)
+			r.inPhase(configs.PhaseStep, 0)
+			asked, s := r.askUntilTakenBack()
+			if !strings.HasPrefix(s.Reason, c.reason) {
+				t.Errorf("taken back because %s", s.Reason)
+			}
+			if n, _ := r.Metric(t, `segue_rollbacks_total{model="numbers",reason="`+c.counted+`"}`); n != "1" {
+				t.Errorf("%q rollbacks", n)
+			}
+			t.Logf("after %d requests: %s", asked, s.Reason)
+		})
 	}
-	if n, _ := r.Metric(t, `segue_rollbacks_total{model="numbers",reason="nonfinite"}`); n != "1" {
-		t.Errorf("%q rollbacks", n)
-	}
-	t.Logf("after %d requests: %s", asked, s.Reason)
-}
-
-func TestACanaryWhoseBreakerOpensIsTakenBackByIt(t *testing.T) {
-	r := startRolling(t, "Reshape", `"steps": [{"weight": 50, "min_time": "1h"}], "guards": {"nonfinite": {}}`)
-	r.inPhase(configs.PhaseStep, 0)
-	asked, s := r.askUntilTakenBack()
-	if !strings.HasPrefix(s.Reason, "breaker: half or more of at least 20 runs of version 2 failed") {
-		t.Errorf("taken back because %s", s.Reason)
-	}
-	if n, _ := r.Metric(t, `segue_rollbacks_total{model="numbers",reason="breaker"}`); n != "1" {
-		t.Errorf("%q rollbacks", n)
-	}
-	t.Logf("after %d requests: %s", asked, s.Reason)
 }
 
 func TestAPersonPausesResumesPromotesTakesBackAndRetries(t *testing.T) {
