@@ -131,16 +131,18 @@ func wantShare(t testing.TB, gw *seguetest.Gateway, within time.Duration, share 
 
 var logTime = regexp.MustCompile(`(?m)^time=(\S+) .*msg="configuration in force" model=mozart .*weights="map\[2:100 3:0\]"`)
 
-// backAt is when a gateway put everything on stable, after a time.
-func backAt(t testing.TB, gw *seguetest.Gateway, after time.Time) time.Time {
+// backAfter is how long after a verdict a gateway had put everything on stable.
+// It is negative where the gateway took the canary back by itself and another
+// one's verdict became the fleet's. Since is when the canary had its share.
+func backAfter(t testing.TB, gw *seguetest.Gateway, since, verdict time.Time) time.Duration {
 	t.Helper()
 	for _, found := range logTime.FindAllStringSubmatch(gw.Log(), -1) {
-		if at, err := time.Parse(time.RFC3339Nano, found[1]); err == nil && !at.Before(after.Add(-time.Millisecond)) {
-			return at
+		if at, err := time.Parse(time.RFC3339Nano, found[1]); err == nil && at.After(since) {
+			return at.Sub(verdict)
 		}
 	}
 	t.Fatalf("never\n%s", gw.Log())
-	return time.Time{}
+	return 0
 }
 
 func TestABadCanaryIsTakenBackOnEveryGatewayWithoutAPerson(t *testing.T) {
@@ -159,6 +161,7 @@ func TestABadCanaryIsTakenBackOnEveryGatewayWithoutAPerson(t *testing.T) {
 	for _, gw := range fleet {
 		wantShare(t, gw, 10*time.Second, "0.05")
 	}
+	loaded := time.Now()
 	load := startCallers(t, 300/len(fleet), fleet...)
 	state := wantPhase(t, agent, 90*time.Second, configs.PhaseRolledBack, "")
 	for _, gw := range fleet {
@@ -167,7 +170,7 @@ func TestABadCanaryIsTakenBackOnEveryGatewayWithoutAPerson(t *testing.T) {
 	bad := load.canary.Load()
 	slowest := time.Duration(0)
 	for _, gw := range fleet {
-		slowest = max(slowest, backAt(t, gw, state.Decision.At).Sub(state.Decision.At))
+		slowest = max(slowest, backAfter(t, gw, loaded, state.Decision.At))
 	}
 	t.Logf("%d gateways: taken back after %d of %d answers by %s, on the last of them %v after the verdict: %s",
 		len(fleet), bad, load.answers.Load(), state.Decision.By, slowest, state.Decision.Reason)

@@ -98,6 +98,7 @@ func TestAFleetDecidesAsOne(t *testing.T) {
 			for _, gw := range fleet {
 				wantShareOf(t, gw, "3", "0.5")
 			}
+			loaded := time.Now()
 			load := startCallers(t, max(1, 300/len(fleet)), fleet...)
 			state := wantPhase(t, agent, 60*time.Second, configs.PhaseRolledBack, other)
 			for _, gw := range fleet {
@@ -108,7 +109,7 @@ func TestAFleetDecidesAsOne(t *testing.T) {
 				t.Errorf("taken back by %+v", state.Decision)
 			}
 			for _, gw := range fleet {
-				took = append(took, backAt(t, gw, state.Decision.At).Sub(state.Decision.At))
+				took = append(took, backAfter(t, gw, loaded, state.Decision.At))
 			}
 			other = state.ID()
 		}

@@ -12,8 +12,9 @@ import (
 	"github.com/segue-serving/segue/configs/consul/consultest"
 )
 
-// backWithin is how soon after Consul's return a write has to be published.
-const backWithin = 2 * time.Second
+// backWithin is how soon after Consul's return a write has to be published: the
+// source tries again within a second, and the machine may have other work.
+const backWithin = 5 * time.Second
 
 func TestFaultsChangeNothingAndTheNextWriteCountsSoon(t *testing.T) {
 	t.Parallel()

@@ -3,11 +3,13 @@ package consultest
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -137,6 +139,15 @@ func (p *Proxy) answer(response *http.Response) error {
 	}
 	if fault.Hang || fault.Close {
 		return errFault
+	}
+	if fault.Status != 0 {
+		// The headers stay the agent's, as far as they do not describe its body.
+		response.Header.Del("Content-Length")
+		response.Header.Del("Content-Encoding")
+		response.StatusCode, response.ContentLength = fault.Status, int64(len(fault.Body))
+		err := response.Body.Close()
+		response.Body = io.NopCloser(strings.NewReader(fault.Body))
+		return err
 	}
 	if fault.Index != 0 && response.Header.Get("X-Consul-Index") != "" {
 		response.Header.Set("X-Consul-Index", strconv.FormatUint(fault.Index, 10))
