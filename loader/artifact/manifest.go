@@ -18,6 +18,14 @@ const (
 	ModelFile = "model.onnx"
 	// ProfileFile is the drift reference profile's name.
 	ProfileFile = "drift-profile.json"
+	// SignatureFile is the name of an artifact's detached signature, a Sigstore
+	// bundle as model-signing writes it. It is never listed in the manifest,
+	// since it signs that too; whatever copies a version copies it as well where
+	// it is there, beside the manifest and before it.
+	SignatureFile = ManifestFile + ".sig"
+	// MaxSignatureBytes is the largest signature that is read: room for a
+	// hundred thousand files of the version.
+	MaxSignatureBytes = 32 << 20
 	// Schema is the version of the manifest's format that this package reads
 	// and writes.
 	Schema = 1
