@@ -82,8 +82,8 @@ func TestRulesGiveEachRoleWhatItNeedsAndNoMore(t *testing.T) {
 		writes []string
 		not    []string
 	}{
-		{"gateway", gateway, []string{"overrides/a", "resolved/a", "evidence/a/r/1", "audit/a/1-put"}, []string{"models/b", "settings", "elsewhere"}},
-		{"operator", operator, []string{"models/b", "overrides/b", "audit/b/1-put"}, []string{"resolved/b", "status/x", "evidence/b/r/1"}},
+		{"gateway", gateway, []string{"overrides/a", "resolved/a", "evidence/a/r/1", "locks/a", "audit/a/1-put"}, []string{"models/b", "settings", "elsewhere"}},
+		{"operator", operator, []string{"models/b", "overrides/b", "audit/b/1-put"}, []string{"resolved/b", "locks/b", "status/x", "evidence/b/r/1"}},
 		{"reader", reader, nil, []string{"models/c", "settings", "overrides/c", "audit/c/1-put", "status/x", "resolved/c"}},
 	} {
 		if s := run(t, c.fleet).await(5*time.Second, c.role+" reads", anything); !s.Authoritative || len(s.Models) == 0 {

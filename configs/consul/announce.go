@@ -20,9 +20,6 @@ const sessionTTL = 30 * time.Second
 // maxSuffix is the last suffix that is tried for a name that others hold.
 const maxSuffix = 99
 
-// withdrawTime is the longest that the end of an announcement takes.
-const withdrawTime = 2 * time.Second
-
 // Announce implements configs.Announcer. The status lies under status/INSTANCE,
 // bound to a session, so that Consul deletes it when the gateway dies. A value
 // is written at once if the last write was long enough ago, else when it is;
@@ -140,22 +137,11 @@ func (a *announcement) advance(ctx context.Context, now time.Time) error {
 // open makes a session. It starts with the bare name again: whoever held that
 // may be gone.
 func (a *announcement) open(ctx context.Context) error {
-	var made struct{ ID string }
-	_, err := a.fleet.client.Raw().Write("/v1/session/create", map[string]any{
-		"Name":     "segue " + a.instance,
-		"TTL":      sessionTTL.String(),
-		"Behavior": api.SessionBehaviorDelete,
-		// Consul's client leaves out a delay of zero, and Consul then takes
-		// 15 s, for which a restarted gateway could not have its own name.
-		"LockDelay": "0s",
-		// With the agent's health in it the session would end with a lost
-		// packet.
-		"NodeChecks": []string{},
-	}, &made, new(api.WriteOptions).WithContext(ctx))
+	session, err := a.fleet.newSession(ctx, a.instance, sessionTTL)
 	if err != nil {
-		return explain("create session", err)
+		return err
 	}
-	a.session, a.suffix, a.dirty = made.ID, 1, true
+	a.session, a.suffix, a.dirty = session, 1, true
 	a.nextRenew = time.Now().Add(a.fleet.tempo.renew)
 	return nil
 }
@@ -188,17 +174,7 @@ func (a *announcement) write(ctx context.Context) error {
 // acquire writes the value under a key and reports whether the session holds
 // it.
 func (a *announcement) acquire(ctx context.Context, key string) (held bool, err error) {
-	pair := &api.KVPair{Key: key, Value: a.value, Session: a.session}
-	held, _, err = a.fleet.client.KV().Acquire(pair, new(api.WriteOptions).WithContext(ctx))
-	outcome := "ok"
-	switch {
-	case err != nil:
-		outcome = "error"
-	case !held:
-		outcome = "conflict"
-	}
-	a.fleet.onWrite("status", outcome)
-	return held, explain("write "+key, err)
+	return a.fleet.acquire(ctx, "status", key, a.session, a.value)
 }
 
 // renew keeps the session alive, notices when it or the key is gone, and goes
@@ -253,9 +229,7 @@ func (a *announcement) withdraw() {
 	if a.session == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), withdrawTime)
-	defer cancel()
-	if _, err := a.fleet.client.Session().Destroy(a.session, new(api.WriteOptions).WithContext(ctx)); err != nil {
-		a.fleet.log.Warn("status not withdrawn: it goes when its session ends", "key", a.key(), "err", explain("destroy session", err))
+	if err := a.fleet.endSession(a.session); err != nil {
+		a.fleet.log.Warn("status not withdrawn: it goes when its session ends", "key", a.key(), "err", err)
 	}
 }

@@ -1,8 +1,8 @@
 // Package consul takes a fleet's configuration from Consul's key-value store,
 // writes overrides and audit there, and makes a gateway visible.
 //
-// A Fleet is a configs.Source, a configs.Store and a configs.Announcer over one
-// prefix, segue/prod say. It promises:
+// A Fleet is a configs.Source, a configs.Store, a configs.Announcer and a
+// configs.Locker over one prefix, segue/prod say. It promises:
 //
 //   - each snapshot is of one index: all trees are read in one transaction;
 //   - a change is published within milliseconds, and within two seconds of

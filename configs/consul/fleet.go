@@ -26,9 +26,10 @@ type Options struct {
 	StateDir string
 	// Log takes warnings and changes of connection; nil is silent.
 	Log *slog.Logger
-	// OnWrite is told of every write that the fleet makes by itself, which is
-	// that of the status: its kind is the first part of the key, its outcome
-	// ok, conflict (another gateway has the key) or error. Nil is not told.
+	// OnWrite is told of every write that the fleet makes by itself, which are
+	// those of the status and of locks: its kind is the first part of the key,
+	// its outcome ok, conflict (another gateway has the key) or error. Nil is
+	// not told.
 	OnWrite func(kind, outcome string)
 }
 
@@ -49,6 +50,7 @@ var (
 	_ configs.Source    = (*Fleet)(nil)
 	_ configs.Store     = (*Fleet)(nil)
 	_ configs.Announcer = (*Fleet)(nil)
+	_ configs.Locker    = (*Fleet)(nil)
 )
 
 // Open prepares a fleet's access. It does not connect: it fails only for what

@@ -8,7 +8,7 @@ import (
 // Rules are ACL rules in HCL, for `consul acl policy create -rules`.
 type Rules struct {
 	// Gateway reads documents and settings; writes overrides, resolutions,
-	// evidence, status and audit; registers services whose name starts with
+	// evidence, status, locks and audit; registers services whose name starts with
 	// segue.
 	Gateway string
 	// Operator writes documents, settings, overrides and audit, and reads the
@@ -27,6 +27,7 @@ key_prefix "PREFIX/overrides/" { policy = "write" }
 key_prefix "PREFIX/resolved/" { policy = "write" }
 key_prefix "PREFIX/evidence/" { policy = "write" }
 key_prefix "PREFIX/status/" { policy = "write" }
+key_prefix "PREFIX/locks/" { policy = "write" }
 key_prefix "PREFIX/audit/" { policy = "write" }
 session_prefix "" { policy = "write" }
 service_prefix "segue" { policy = "write" }

@@ -25,6 +25,8 @@ type tempo struct {
 	statusEvery, statusJitter time.Duration
 	// renew is the time between two renewals of a session.
 	renew time.Duration
+	// lock is the TTL of a lock's session; Consul takes 10 s at least.
+	lock time.Duration
 	// registered is the time between two looks at the registration.
 	registered time.Duration
 }
@@ -48,6 +50,7 @@ func defaultTempo() tempo {
 		statusEvery:  10 * time.Second,
 		statusJitter: 2 * time.Second,
 		renew:        10 * time.Second,
+		lock:         15 * time.Second,
 		registered:   15 * time.Second,
 	}
 }

@@ -1,8 +1,8 @@
 // Package file keeps configuration in a folder: one document per model,
 // <model>.yaml, .yml or .json, and the gateway's settings, _settings.yaml or
 // .json. Everything else (overrides, audit, status, the counter of changes)
-// lies in the state folder. A Folder is a configs.Source, a configs.Store and a
-// configs.Announcer at once, for the gateway and for seguectl in another
+// lies in the state folder. A Folder is a configs.Source, a configs.Store, a
+// configs.Announcer and a configs.Locker at once, for the gateway and for seguectl in another
 // process.
 //
 // It promises that a change in the folder is published within a fraction of a

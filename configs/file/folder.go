@@ -54,6 +54,7 @@ var (
 	_ configs.Source    = (*Folder)(nil)
 	_ configs.Store     = (*Folder)(nil)
 	_ configs.Announcer = (*Folder)(nil)
+	_ configs.Locker    = (*Folder)(nil)
 )
 
 // Open prepares a folder. It fails where there is no folder to read and no
