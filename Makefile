@@ -75,7 +75,7 @@ bench: build parts ## Measure what needs no other servers (some 14 minutes; leav
 
 .PHONY: bench-peers
 bench-peers: build ## Install other servers into the cache and measure beside them (some 8 minutes)
-	@deploy/scripts/peer.sh $$(ls bench/peers) >/dev/null
+	@deploy/scripts/venv.sh bench/peers/*/ >/dev/null
 	@go run ./bench --peers --out bench/results --overwrite $(BENCHFLAGS)
 
 # On a machine with a CUDA device. The library for CUDA is fetched unless

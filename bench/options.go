@@ -40,7 +40,7 @@ func parseOptions(arguments []string, stderr io.Writer) (options, error) {
 	flags.SetOutput(stderr)
 	flags.SortFlags = false
 	flags.StringSliceVar(&o.scenarios, "scenario", nil, "names of built-in scenarios or paths of .yaml files (default all built-in ones that need no other servers)")
-	flags.BoolVar(&o.peers, "peers", false, "without --scenario, those that need other servers instead; deploy/scripts/peer.sh installs them")
+	flags.BoolVar(&o.peers, "peers", false, "without --scenario, those that need other servers instead; deploy/scripts/venv.sh installs them")
 	flags.IntVar(&o.rounds, "rounds", 0, "rounds instead of the scenario's; results worth quoting have 4 or more")
 	flags.Float64Var(&o.seconds, "seconds", 0, "seconds of one measurement of a round instead of the scenario's")
 	flags.StringVar(&o.out, "out", "", "folder for results, as <scenario>.json, .md and .svg (default none is written)")

@@ -30,16 +30,16 @@ type Peer struct {
 	Addr string
 }
 
-// PeerPython finds the Python that deploy/scripts/peer.sh has installed a
+// PeerPython finds the Python that deploy/scripts/venv.sh has installed a
 // peer's pinned packages for.
 func PeerPython(folder, name string, getenv func(string) string) (string, error) {
 	pins, err := os.ReadFile(filepath.Join(folder, name, "requirements.txt"))
 	if err != nil {
 		return "", fmt.Errorf("the pins of the peer %s: %w", name, err)
 	}
-	venv := filepath.Join(cacheFolder(getenv), "venv", fmt.Sprintf("peer-%s-%.6x", name, sha256.Sum256(pins)))
+	venv := filepath.Join(cacheFolder(getenv), "venv", fmt.Sprintf("peers-%s-%.6x", name, sha256.Sum256(pins)))
 	if _, err := os.Stat(filepath.Join(venv, ".ready")); err != nil {
-		return "", fmt.Errorf("the peer %s, which deploy/scripts/peer.sh %s installs: %w", name, name, err)
+		return "", fmt.Errorf("the peer %s, which deploy/scripts/venv.sh bench/peers/%s installs: %w", name, name, err)
 	}
 	return filepath.Join(venv, "bin", "python"), nil
 }

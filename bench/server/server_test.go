@@ -210,12 +210,12 @@ func TestAPeerIsFoundByItsPins(t *testing.T) {
 	}
 	write("# why\nfast\nother==2\n", folder, "p", "requirements.in")
 	write("fast==1.5 \\\n    --hash=sha256:00\nbelow==3 \\\n    --hash=sha256:00\nother==2 \\\n    --hash=sha256:00\n", folder, "p", "requirements.txt")
-	if _, err := PeerPython(folder, "p", getenv); err == nil || !strings.Contains(err.Error(), "peer.sh p installs") {
+	if _, err := PeerPython(folder, "p", getenv); err == nil || !strings.Contains(err.Error(), "peers/p installs") {
 		t.Errorf("got %v", err)
 	}
 	// The first twelve digits of sha256sum, as the script names the folder.
-	write("", cache, "venv", "peer-p-d5befe0968b4", ".ready")
-	if python, err := PeerPython(folder, "p", getenv); err != nil || python != filepath.Join(cache, "venv", "peer-p-d5befe0968b4", "bin", "python") {
+	write("", cache, "venv", "peers-p-d5befe0968b4", ".ready")
+	if python, err := PeerPython(folder, "p", getenv); err != nil || python != filepath.Join(cache, "venv", "peers-p-d5befe0968b4", "bin", "python") {
 		t.Errorf("got %s, %v", python, err)
 	}
 	if versions, err := PeerVersions(folder, "p"); err != nil || strings.Join(versions, "; ") != "fast 1.5; other 2" {
