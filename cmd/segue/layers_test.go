@@ -25,7 +25,8 @@ var layers = map[string][]string{
 	"configs/consul/consultest": {},
 	"configs/file":              {"configs"},
 	"configs/configstest":       {"configs"},
-	"loader/artifact":           {"runtime"},
+	"loader/artifact":           {"runtime", "loader/artifact/..."},
+	"loader/artifact/signing":   {},
 	"loader/store":              {"loader/artifact"},
 	"loader/probe":              {"runtime", "loader/artifact"},
 	"loader":                    {"runtime", "loader/..."},
@@ -48,6 +49,7 @@ var owners = map[string][]string{
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},
 	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
 	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store"},
+	"github.com/sigstore/protobuf-specs":  {"loader/artifact/signing"},
 }
 
 type listed struct {

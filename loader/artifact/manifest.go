@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/segue-serving/segue/loader/artifact/signing"
 	"github.com/segue-serving/segue/runtime"
 )
 
@@ -22,10 +23,12 @@ const (
 	// bundle as model-signing writes it. It is never listed in the manifest,
 	// since it signs that too; whatever copies a version copies it as well where
 	// it is there, beside the manifest and before it.
-	SignatureFile = ManifestFile + ".sig"
-	// MaxSignatureBytes is the largest signature that is read: room for a
-	// hundred thousand files of the version.
-	MaxSignatureBytes = 32 << 20
+	SignatureFile = signing.FileName
+	// MaxSignatureBytes is the largest signature that is read.
+	MaxSignatureBytes = signing.MaxBundleBytes
+	// MaxFiles is how many files a version may have. External data is shared by
+	// the tensors, so that real ones have a handful.
+	MaxFiles = 10_000
 	// Schema is the version of the manifest's format that this package reads
 	// and writes.
 	Schema = 1

@@ -3,6 +3,7 @@ package artifact_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
+	"github.com/segue-serving/segue/loader/artifact/signing"
 )
 
 func withWeights(location string) []byte {
@@ -253,5 +255,67 @@ func TestWriteLeavesNoHalfManifest(t *testing.T) {
 	must(t, err)
 	if string(after) != string(before) || len(entries) != 2 {
 		t.Errorf("the folder changed: %v", entries)
+	}
+}
+
+// signed packs a Doubler and signs it with a key of its own.
+func signed(t *testing.T) (dir string, signers []*signing.Trusted) {
+	t.Helper()
+	dir, _ = artifacttest.PackDoubler(t, "signed")
+	return dir, []*signing.Trusted{artifacttest.Sign(t, dir, "release")}
+}
+
+func TestSignatureCoversManifestAndFiles(t *testing.T) {
+	dir, signers := signed(t)
+	a, err := artifact.Verify(t.Context(), dir)
+	must(t, err)
+	s, err := a.Signature(signers)
+	must(t, err)
+	if s.By != "release" || len(a.Warnings) != 0 {
+		t.Errorf("signed by %q, warnings %q; want release and none", s.By, a.Warnings)
+	}
+	policy := signing.Policy{Trusted: signers, Required: []signing.Rule{{Where: "require_signature", Signers: []string{"release"}}}}
+	if by, warning, err := a.Signed(policy); by == nil || by.By != "release" || warning != "" || err != nil {
+		t.Errorf("got %v, %q and %v", by, warning, err)
+	}
+
+	// Another manifest over the same files is another version.
+	manifest, err := os.ReadFile(filepath.Join(dir, artifact.ManifestFile))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(dir, artifact.ManifestFile), []byte(strings.Replace(string(manifest), "first", "second and more", 1)), 0o644))
+	a, err = artifact.Verify(t.Context(), dir)
+	must(t, err)
+	const changed = "manifest.json.sig: changed since they were signed: manifest.json"
+	if _, err := a.Signature(signers); err == nil || err.Error() != changed {
+		t.Errorf("got %v, want %s", err, changed)
+	}
+	if _, _, err := a.Signed(policy); err == nil || !strings.HasPrefix(err.Error(), changed+", and require_signature wants a signature by release") {
+		t.Errorf("got %v, want a refusal", err)
+	}
+	// Where nobody asks for a signature a bad one is only told.
+	if by, warning, err := a.Signed(signing.Policy{Trusted: signers}); by != nil || err != nil || warning != "its signature is ignored: "+changed {
+		t.Errorf("got %v, %q and %v", by, warning, err)
+	}
+}
+
+func TestWithoutASignatureNobodySigned(t *testing.T) {
+	dir, _ := artifacttest.PackDoubler(t, "unsigned")
+	bare := artifacttest.Folder(t, map[string][]byte{"model.onnx": artifacttest.Doubler().Bytes(), artifact.SignatureFile: nil})
+	for _, at := range []string{dir, bare} {
+		a, err := artifact.Verify(t.Context(), at)
+		must(t, err)
+		if _, err := a.Signature(nil); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("got %v, want that there is none", err)
+		}
+		if by, warning, err := a.Signed(signing.Policy{}); by != nil || warning != "" || err != nil {
+			t.Errorf("got %v, %q and %v", by, warning, err)
+		}
+	}
+	link := filepath.Join(dir, artifact.SignatureFile)
+	must(t, os.Symlink("/etc/hostname", link))
+	a, err := artifact.Verify(t.Context(), dir)
+	must(t, err)
+	if _, err := a.Signature(nil); err == nil || strings.Contains(err.Error(), "/etc") || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("got %v, want the link refused", err)
 	}
 }
