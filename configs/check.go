@@ -49,6 +49,9 @@ func checkDocument(d *Document, e Entry, r *report) {
 	checkMemoryLimits(d, r)
 	checkLimits(d.Limits, r)
 	oneOf(r, "nonfinite", d.NonFinite, NonFiniteError, NonFiniteNull, NonFiniteLiteral)
+	if d.Drift != nil {
+		checkDrift(d, r)
+	}
 }
 
 func checkVersion(v Version, e Entry, path string, r *report) {

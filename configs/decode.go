@@ -159,7 +159,7 @@ func (d decoder) unknown(name, path string, fields map[string]field) string {
 // offer yet.
 func (d decoder) later(path string) bool {
 	switch path {
-	case "follow", "drift":
+	case "follow":
 		return d.root == reflect.TypeFor[Document]()
 	}
 	return false

@@ -36,6 +36,16 @@ const (
 	DefaultFeedbackExpires = 24 * time.Hour
 )
 
+// Defaults of what a document that compares leaves out.
+const (
+	DefaultDriftSample       = 50.0
+	DefaultDriftSamples      = 1000
+	DefaultDriftTime         = time.Hour
+	DefaultFalseAlarms       = 1.0
+	DefaultDriftEffect       = 0.05
+	driftInsufficientDivisor = 10
+)
+
 // Values of Document.NonFinite.
 const (
 	// NonFiniteError answers 500 and names the output and the place.
@@ -232,4 +242,34 @@ func (g *RatioGuard) withDefaults(maxRatio float64) *RatioGuard {
 func (f Feedback) WithDefaults() Feedback {
 	f.Expires = cmp.Or(f.Expires, Duration(DefaultFeedbackExpires))
 	return f
+}
+
+// WithDefaults is a copy with everything filled in that the block leaves out,
+// but for the features and the unit's header.
+func (d *Drift) WithDefaults() *Drift {
+	full := *d
+	full.Sample = cmp.Or(d.Sample, DefaultDriftSample)
+	full.Window.Samples = cmp.Or(d.Window.Samples, DefaultDriftSamples)
+	full.Window.Time = cmp.Or(d.Window.Time, Duration(DefaultDriftTime))
+	full.FalseAlarmsPerMonth = cmp.Or(d.FalseAlarmsPerMonth, DefaultFalseAlarms)
+	if len(full.Compare) == 0 {
+		full.Compare = []string{CompareTraining, CompareControl}
+	}
+	if full.Effect == nil {
+		effect := DefaultDriftEffect
+		full.Effect = &effect
+	}
+	return &full
+}
+
+// Least is how many samples a window must have to be judged.
+func (w DriftWindow) Least() int { return max(minDriftSamples, w.Samples/driftInsufficientDivisor) }
+
+// UnitHeader is the header whose value tells callers apart, empty where there
+// is none.
+func (d *Document) UnitHeader() string {
+	if d.Drift == nil {
+		return ""
+	}
+	return cmp.Or(d.Drift.Unit, d.Traffic.Sticky.Header)
 }

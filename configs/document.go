@@ -25,6 +25,9 @@ type Document struct {
 	// NonFinite says what a JSON answer does with NaN and infinities: "error"
 	// (default), "null" or "literal".
 	NonFinite string `json:"nonfinite,omitempty"`
+	// Drift compares what the model sees and says with a reference; without it
+	// nothing is compared.
+	Drift *Drift `json:"drift,omitempty"`
 }
 
 // Version says where the artifact of one version lies.

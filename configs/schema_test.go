@@ -130,6 +130,26 @@ func constrain(of string, s *jsonschema.Schema) {
 		atLeast("0", "threads", "instances", "max_batch_size", "max_dimension")
 		p("threads").Maximum, p("instances").Maximum = json.Number(fmt.Sprint(maxThreads)), json.Number(fmt.Sprint(maxInstances))
 		p("max_batch_size").Maximum = json.Number(fmt.Sprint(maxBatchSize))
+	case "Drift":
+		over("0", "sample", "false_alarms_per_month")
+		atLeast("0", "effect")
+		p("sample").Maximum, p("false_alarms_per_month").Maximum = json.Number(fmt.Sprint(maxDriftSample)), json.Number(fmt.Sprint(maxFalseAlarms))
+		p("effect").ExclusiveMaximum = "1"
+		p("compare").MinItems, p("compare").UniqueItems = &one, true
+		p("compare").Items.Enum = []any{CompareTraining, CompareLastWeek, CompareControl}
+		features, name := uint64(MaxDriftFeatures), uint64(maxFeatureName)
+		for _, list := range []string{"features", "exclude"} {
+			p(list).MinItems, p(list).MaxItems, p(list).UniqueItems = &one, &features, true
+			p(list).Items.MinLength, p(list).Items.MaxLength = &one, &name
+		}
+		p("unit").Pattern = headerPattern
+		s.Not = &jsonschema.Schema{Required: []string{"features", "exclude"}}
+	case "DriftWindow":
+		atLeast(json.Number(fmt.Sprint(minDriftSamples)), "samples")
+		p("samples").Maximum = json.Number(fmt.Sprint(maxDriftSamples))
+	case "DriftAlarms":
+		p("webhook").Pattern = "^https?://"
+		p("token_file").Pattern = "^/"
 	case "Limits":
 		atLeast("0", "rate", "burst", "queue")
 	case "Settings":
