@@ -16,6 +16,7 @@ const (
 	minDriftTime    = time.Second
 	maxDriftTime    = 24 * time.Hour
 	maxFalseAlarms  = 1000
+	maxDriftEffect  = 10
 	// MaxDriftFeatures bounds how many features a document may name.
 	MaxDriftFeatures = 1000
 	maxFeatureName   = 256
@@ -32,8 +33,8 @@ func checkDrift(d *Document, r *report) {
 	if at := path + ".false_alarms_per_month"; r.at[at] != nil && !r.spoilt(at) && (c.FalseAlarmsPerMonth <= 0 || c.FalseAlarmsPerMonth > maxFalseAlarms) {
 		r.problem(at, "must be over 0 and at most %d, found %v", maxFalseAlarms, c.FalseAlarmsPerMonth)
 	}
-	if at := path + ".effect"; c.Effect != nil && !r.spoilt(at) && (*c.Effect < 0 || *c.Effect >= 1) {
-		r.problem(at, "must be at least 0 and under 1, found %v", *c.Effect)
+	if at := path + ".effect"; c.Effect != nil && !r.spoilt(at) && (*c.Effect < 0 || *c.Effect > maxDriftEffect) {
+		r.problem(at, "must be from 0 to %d, found %v", maxDriftEffect, *c.Effect)
 	}
 	checkFeatures(c.Features, path+".features", r)
 	checkFeatures(c.Exclude, path+".exclude", r)

@@ -42,7 +42,7 @@ const (
 	DefaultDriftSamples      = 1000
 	DefaultDriftTime         = time.Hour
 	DefaultFalseAlarms       = 1.0
-	DefaultDriftEffect       = 0.05
+	DefaultDriftEffect       = 0.02
 	driftInsufficientDivisor = 10
 )
 

@@ -18,9 +18,9 @@ type Drift struct {
 	// has changed: of all features, comparisons and gateways together. Default
 	// 1.
 	FalseAlarmsPerMonth float64 `json:"false_alarms_per_month,omitempty"`
-	// Effect is the least change that alarms, however sure it is: the distance
-	// of two distributions from 0 to 1. Default 0.05; 0 alarms on whatever is
-	// proven.
+	// Effect is the least change that alarms, however sure it is: a population
+	// stability index, over what chance alone gives in windows of these sizes.
+	// Default 0.02; 0 alarms on whatever is proven.
 	Effect *float64 `json:"effect,omitempty"`
 	// Features are the features of the profile that are compared; default is
 	// all of them.

@@ -17,7 +17,7 @@ func TestDriftIsOffUnlessTheDocumentSaysSo(t *testing.T) {
 }
 
 func TestDriftDefaults(t *testing.T) {
-	effect := 0.05
+	effect := 0.02
 	want := &Drift{Sample: 50, Window: DriftWindow{1000, Duration(time.Hour)}, Compare: []string{CompareTraining, CompareControl}, FalseAlarmsPerMonth: 1, Effect: &effect}
 	if got := mustParse(t, oneVersion+"drift: {}").Drift.WithDefaults(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -134,7 +134,7 @@ func constrain(of string, s *jsonschema.Schema) {
 		over("0", "sample", "false_alarms_per_month")
 		atLeast("0", "effect")
 		p("sample").Maximum, p("false_alarms_per_month").Maximum = json.Number(fmt.Sprint(maxDriftSample)), json.Number(fmt.Sprint(maxFalseAlarms))
-		p("effect").ExclusiveMaximum = "1"
+		p("effect").Maximum = json.Number(fmt.Sprint(maxDriftEffect))
 		p("compare").MinItems, p("compare").UniqueItems = &one, true
 		p("compare").Items.Enum = []any{CompareTraining, CompareLastWeek, CompareControl}
 		features, name := uint64(MaxDriftFeatures), uint64(maxFeatureName)

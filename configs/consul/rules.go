@@ -8,8 +8,8 @@ import (
 // Rules are ACL rules in HCL, for `consul acl policy create -rules`.
 type Rules struct {
 	// Gateway reads documents and settings; writes overrides, resolutions,
-	// evidence, status, locks and audit; registers services whose name starts with
-	// segue.
+	// evidence, counts for drift, status, locks and audit; registers services whose
+	// name starts with segue.
 	Gateway string
 	// Operator writes documents, settings, overrides and audit, and reads the
 	// rest.
@@ -26,6 +26,7 @@ key_prefix "PREFIX/" { policy = "list" }
 key_prefix "PREFIX/overrides/" { policy = "write" }
 key_prefix "PREFIX/resolved/" { policy = "write" }
 key_prefix "PREFIX/evidence/" { policy = "write" }
+key_prefix "PREFIX/drift/" { policy = "write" }
 key_prefix "PREFIX/status/" { policy = "write" }
 key_prefix "PREFIX/locks/" { policy = "write" }
 key_prefix "PREFIX/audit/" { policy = "write" }
