@@ -28,6 +28,7 @@ var layers = map[string][]string{
 	"loader/artifact":           {"runtime", "loader/artifact/..."},
 	"loader/artifact/signing":   {},
 	"loader/store":              {"loader/artifact"},
+	"loader/cache":              {"loader/artifact", "loader/store"},
 	"loader/probe":              {"runtime", "loader/artifact"},
 	"loader":                    {"runtime", "loader/..."},
 	"gateway/rollout":           {"configs"},
@@ -48,7 +49,7 @@ var owners = map[string][]string{
 	"golang.org/x/time/rate":              {"gateway"},
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},
 	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
-	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store"},
+	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store", "loader/cache"},
 	"github.com/sigstore/protobuf-specs":  {"loader/artifact/signing"},
 }
 

@@ -44,13 +44,12 @@ func (r *Registry) Fetch(ctx context.Context, ref Ref, progress Progress) (path 
 		known := strings.Join(slices.Sorted(maps.Keys(r.stores)), ", ")
 		return "", nil, Permanent(fmt.Errorf("%s: no store of scheme %q; there is %s", ref.URI, scheme, known))
 	}
-	fetched := int64(0)
-	path, release, err = s.Fetch(ctx, ref, func(done, total int64) {
-		fetched = done
-		if progress != nil {
-			progress(done, total)
-		}
-	})
-	r.metrics.fetched(ctx, scheme, fetched, err)
+	cached := false
+	if c, ok := s.(Caching); ok {
+		path, release, cached, err = c.FetchCached(ctx, ref, progress)
+	} else {
+		path, release, err = s.Fetch(ctx, ref, progress)
+	}
+	r.metrics.fetched(ctx, scheme, cached, err)
 	return path, release, err
 }

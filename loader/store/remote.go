@@ -26,7 +26,8 @@ type Origin interface {
 	Files(ctx context.Context, most int) ([]RemoteFile, error)
 	// Read opens a file at an offset. A store that cannot read from the middle
 	// begins before it and says so in Body.Offset. A file that is not there is
-	// fs.ErrNotExist.
+	// fs.ErrNotExist. The body ends with an error soon after ctx has ended, also
+	// while the other side says nothing.
 	Read(ctx context.Context, name string, offset int64) (Body, error)
 	Close() error
 }

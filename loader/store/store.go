@@ -48,6 +48,18 @@ type Store interface {
 	Fetch(ctx context.Context, ref Ref, progress Progress) (path string, release func(), err error)
 }
 
+// Caching is a Store that may answer from a copy on this machine.
+type Caching interface {
+	Store
+	// FetchCached does what Fetch does, and says whether the artifact was here
+	// already, so that nothing was transferred.
+	FetchCached(ctx context.Context, ref Ref, progress Progress) (path string, release func(), cached bool, err error)
+}
+
+// ErrDigest says that a store has another artifact than the one with the digest
+// that is wanted.
+var ErrDigest = errors.New("another artifact")
+
 // Permanent marks an error that trying again cannot mend.
 func Permanent(err error) error { return &permanentError{err} }
 

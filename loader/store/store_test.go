@@ -83,24 +83,37 @@ func TestACancelledFetchSaysSo(t *testing.T) {
 	}
 }
 
-// remote stands for a store that transfers.
-type remote struct{ err error }
+// remote stands for a store that transfers, or has a copy here.
+type remote struct {
+	metrics *store.Metrics
+	cached  bool
+	err     error
+}
 
-func (r remote) Fetch(_ context.Context, _ store.Ref, progress store.Progress) (string, func(), error) {
-	progress(400, 1000)
-	progress(1000, 1000)
-	return "dir", func() {}, r.err
+func (r remote) Fetch(context.Context, store.Ref, store.Progress) (string, func(), error) {
+	panic("FetchCached is there")
+}
+
+func (r remote) FetchCached(_ context.Context, _ store.Ref, progress store.Progress) (string, func(), bool, error) {
+	if !r.cached {
+		progress(400, 1000)
+		progress(1000, 1000)
+		r.metrics.Received(1000)
+	}
+	return "dir", func() {}, r.cached, r.err
 }
 
 func TestFetchesAreCountedByOutcome(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
+	metrics := store.NewMetrics(registry)
 	stores := store.NewRegistry(map[string]store.Store{
-		"file": store.File{}, "good": remote{}, "bad": remote{errors.New("503")}, "wrong": remote{store.Permanent(errors.New("403"))},
-	}, store.NewMetrics(registry))
+		"file": store.File{}, "good": remote{metrics: metrics}, "kept": remote{metrics: metrics, cached: true},
+		"bad": remote{metrics: metrics, err: errors.New("503")}, "wrong": remote{metrics: metrics, err: store.Permanent(errors.New("403"))},
+	}, metrics)
 	cancelled, cancel := context.WithCancel(t.Context())
 	cancel()
 	var seen []int64
-	for _, uri := range []string{"file:" + t.TempDir(), "good:x", "good:y", "bad:x", "wrong:x"} {
+	for _, uri := range []string{"file:" + t.TempDir(), "good:x", "good:y", "kept:x", "bad:x", "wrong:x"} {
 		_, _, _ = stores.Fetch(t.Context(), store.Ref{URI: uri}, func(done, total int64) { seen = append(seen, done, total) })
 	}
 	_, _, _ = stores.Fetch(cancelled, store.Ref{URI: "file:/x"}, nil)
@@ -108,11 +121,12 @@ func TestFetchesAreCountedByOutcome(t *testing.T) {
 		t.Errorf("progress was %v", seen)
 	}
 	want := `
-# HELP segue_artifact_fetch_bytes_total Bytes that stores transferred to this machine; artifacts served in place count for none.
+# HELP segue_artifact_fetch_bytes_total Bytes that stores transferred to this machine, also those of transfers that failed; artifacts served in place or from the cache count for none.
 # TYPE segue_artifact_fetch_bytes_total counter
 segue_artifact_fetch_bytes_total 4000
-# HELP segue_artifact_fetches_total Artifacts fetched from a store, by scheme and by outcome: ok, error, permanent_error or cancelled.
+# HELP segue_artifact_fetches_total Artifacts asked for at a store, by scheme and by outcome: ok, cached (found on this machine, nothing was transferred), error, permanent_error or cancelled.
 # TYPE segue_artifact_fetches_total counter
+segue_artifact_fetches_total{outcome="cached",scheme="kept"} 1
 segue_artifact_fetches_total{outcome="cancelled",scheme="file"} 1
 segue_artifact_fetches_total{outcome="error",scheme="bad"} 1
 segue_artifact_fetches_total{outcome="ok",scheme="file"} 1
