@@ -48,6 +48,7 @@ func checkDocument(d *Document, e Entry, r *report) {
 	checkRuntime(d.Runtime, "runtime", r)
 	checkMemoryLimits(d, r)
 	checkLimits(d.Limits, r)
+	checkSigners(d.RequireSignature, "require_signature", nil, r)
 	oneOf(r, "nonfinite", d.NonFinite, NonFiniteError, NonFiniteNull, NonFiniteLiteral)
 	if d.Drift != nil {
 		checkDrift(d, r)

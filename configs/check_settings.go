@@ -35,6 +35,7 @@ func checkSettings(s *Settings, r *report) {
 		r.warn("public", "has no effect without keys: everything is open")
 	}
 	checkKeys(s.Keys, r)
+	checkSignatures(s, r)
 	if s.Limits.MaxInFlight < 0 {
 		r.problem("limits.max_in_flight", "must not be negative, found %d", s.Limits.MaxInFlight)
 	}

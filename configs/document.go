@@ -22,6 +22,9 @@ type Document struct {
 	Runtime Runtime `json:"runtime,omitzero"`
 	// Limits bound what the model may cost one gateway process.
 	Limits Limits `json:"limits,omitzero"`
+	// RequireSignature names signers of the settings: a version is served only
+	// where one of them signed it. Rules of the settings count besides.
+	RequireSignature []string `json:"require_signature,omitempty"`
 	// NonFinite says what a JSON answer does with NaN and infinities: "error"
 	// (default), "null" or "literal".
 	NonFinite string `json:"nonfinite,omitempty"`
@@ -151,6 +154,11 @@ type Settings struct {
 	DeleteGrace *Duration `json:"delete_grace,omitempty"`
 	// RequireDigest refuses versions without a digest.
 	RequireDigest bool `json:"require_digest,omitempty"`
+	// Signers are those whose signatures of artifacts are known, by name.
+	Signers []Signer `json:"signers,omitempty"`
+	// RequireSignature says where artifacts have to be signed. A version is
+	// held against every rule whose prefix its uri has.
+	RequireSignature []SignatureRule `json:"require_signature,omitempty"`
 	// Keys open routes. With none the data API is open.
 	Keys []Key `json:"keys,omitempty"`
 	// Public opens groups of data routes to requests without a key where keys
@@ -160,6 +168,33 @@ type Settings struct {
 	Limits GatewayLimits `json:"limits,omitzero"`
 	// FeedbackKeyFile holds the key of the MAC in prediction ids.
 	FeedbackKeyFile string `json:"feedback_key_file,omitempty"`
+}
+
+// Signer is somebody whose signatures of artifacts are known: the holder of a
+// private key, or of a certificate under some roots.
+type Signer struct {
+	// Name is how rules and documents call the signer.
+	Name string `json:"name"`
+	// PEM is the public key (ECDSA on P-256, P-384 or P-521), or the roots'
+	// certificates. Either PEM or File is given.
+	PEM string `json:"pem,omitempty"`
+	// File holds what PEM would; it is read whenever a version is loaded. A
+	// relative path counts from the gateway's working directory.
+	File string `json:"file,omitempty"`
+	// Identities narrows certificates to those with one of these names: common
+	// name, DNS name, mail address or URI. Default is every certificate under
+	// the roots.
+	Identities []string `json:"identities,omitempty"`
+}
+
+// SignatureRule asks for signed artifacts.
+type SignatureRule struct {
+	// Prefix is what the uri of a version starts with, as it is written; one of
+	// file: also with the path that it leads to. Left out, the rule is for all of
+	// them.
+	Prefix string `json:"prefix,omitempty"`
+	// Signers are names of signers of whom one must have signed.
+	Signers []string `json:"signers"`
 }
 
 // Key is one API key. The key itself is never stored, only its SHA-256.

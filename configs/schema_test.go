@@ -85,6 +85,7 @@ func constrain(of string, s *jsonschema.Schema) {
 	case "Document":
 		p("model").Pattern = namePattern
 		p("versions").PropertyNames, p("versions").MinProperties = named, &one
+		p("require_signature").MinItems, p("require_signature").Items.Pattern = &one, namePattern
 		p("nonfinite").Enum = []any{NonFiniteError, NonFiniteNull, NonFiniteLiteral}
 	case "Version":
 		p("uri").Pattern = "^file:."
@@ -156,6 +157,11 @@ func constrain(of string, s *jsonschema.Schema) {
 		p("schema").Const = SchemaVersion
 		p("ready_requires").Items.Pattern = namePattern
 		p("public").Items.Enum = []any{PermissionHealth, PermissionMetadata}
+	case "Signer":
+		p("name").Pattern = namePattern
+		s.OneOf = []*jsonschema.Schema{{Required: []string{"pem"}}, {Required: []string{"file"}}}
+	case "SignatureRule":
+		p("signers").MinItems, p("signers").Items.Pattern = &one, namePattern
 	case "Key":
 		p("name").Pattern, p("models").Items.Pattern, p("sha256").Pattern = namePattern, namePattern, hexPattern
 		p("permissions").MinItems = &one
