@@ -109,8 +109,12 @@ type VersionStatus struct {
 	// State is the loader's: wanted, fetching, verifying, probing, opening,
 	// warming, draining, gone, VersionReady or VersionFailed.
 	State string `json:"state"`
-	// Reason says why, where the state is VersionFailed; else empty.
+	// Reason says why, where the state is VersionFailed; of a version that
+	// serves, which rule of now about signatures it does not keep.
 	Reason string `json:"reason,omitempty"`
+	// SignedBy is who signed the artifact: a signer of the settings and, in
+	// brackets, the subject of the certificate.
+	SignedBy string `json:"signed_by,omitempty"`
 	// Digest is that of the artifact's manifest, once known.
 	Digest string `json:"digest,omitempty"`
 	// Since is when the state was entered.
@@ -268,7 +272,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Digest, v.Since, v.Execution, v.Quality = "", time.Time{}, nil, nil
+		v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = "", "", time.Time{}, nil, nil
 		return v, true
 	})
 	return m

@@ -14,6 +14,7 @@ import (
 
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/loader"
+	"github.com/segue-serving/segue/loader/artifact/signing"
 )
 
 // Options are all that a gateway is made of. The wiring fills them; there are
@@ -33,7 +34,7 @@ type Options struct {
 	Instance string
 	Version  string
 	// Loader says how versions are fetched, probed and opened. Its OnChange
-	// is set by the gateway. The instances that its Open makes must be of
+	// and Signatures are set by the gateway. The instances that its Open makes must be of
 	// type Instance.
 	Loader loader.Options
 	// Runtime are the process's defaults for what documents leave out.
@@ -69,6 +70,7 @@ func New(opts Options) (*Gateway, error) {
 	g := &Gateway{opts: opts, router: newRouter(), metrics: opts.Metrics}
 	loading := opts.Loader
 	loading.OnChange = func() { g.reconciler.loaderChanged() }
+	loading.Signatures = func(w loader.Wanted) signing.Policy { return g.reconciler.signatures.policy(w) }
 	g.manager = loader.New(loading)
 	g.metrics.watchSource(opts.Source.State)
 	g.reconciler = newReconciler(opts, g.manager, g.router, g.metrics)

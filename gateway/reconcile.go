@@ -54,8 +54,10 @@ type reconciler struct {
 	models    map[string]*modelState
 	overrides map[string]*overrideState
 	settings  settingsState
-	limiters  map[string]*modelLimiter
-	breakers  map[*loader.Resident]*breaker
+	// signatures are asked by the loader.
+	signatures signatures
+	limiters   map[string]*modelLimiter
+	breakers   map[*loader.Resident]*breaker
 	// snapshot is the newest one; seen reports that there was one.
 	snapshot configs.Snapshot
 	seen     bool
@@ -178,6 +180,7 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 			next = t
 		}
 	}
+	r.stateSignatures()
 	r.askLoader()
 	sooner(r.takeDecided(now))
 	for _, m := range r.sorted() {

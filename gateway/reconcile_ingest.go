@@ -102,7 +102,7 @@ func (r *reconciler) accept(m *modelState, e configs.Entry) (*accepted, error) {
 	if err != nil {
 		return nil, err
 	}
-	var problems []error
+	problems := r.checkSigners(doc)
 	for _, version := range slices.SortedFunc(maps.Keys(doc.Versions), configs.CompareVersions) {
 		digest := doc.Versions[version].Digest
 		if digest == "" {

@@ -96,10 +96,19 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 		for version := range a.doc.Versions {
 			w := r.wantedVersion(m, a, version)
 			res, st := r.loader.Lookup(w)
-			s.Versions[version] = configs.VersionStatus{
+			v := configs.VersionStatus{
 				State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
 				Quality: r.metrics.quality(m.name, version),
 			}
+			if st.SignedBy != nil {
+				v.SignedBy = st.SignedBy.String()
+			}
+			if res != nil {
+				if err := r.signatures.unsigned(w, st.SignedBy); err != nil {
+					v.Reason = "serves on, though " + err.Error()
+				}
+			}
+			s.Versions[version] = v
 		}
 	}
 	return s

@@ -21,6 +21,7 @@ const (
 	causeFetch     cause = "fetch"
 	causeVerify    cause = "verify"
 	causeDigest    cause = "digest"
+	causeUnsigned  cause = "unsigned"
 	causeProbe     cause = "probe"
 	causeOpen      cause = "open"
 	causeSignature cause = "signature"
@@ -153,6 +154,22 @@ func (l *loading) verify(ctx context.Context) *failure {
 	if want := l.expectedDigest(); want != "" && want != l.artifact.Digest {
 		return differs(l.artifact.Digest, l.try.wanted, want)
 	}
+	return l.signed()
+}
+
+// signed holds the artifact's signature against the policy in force now. What
+// is refused is tried again: a signature may be added, or a signer be named.
+func (l *loading) signed() *failure {
+	by, warning, err := l.artifact.Signed(l.options.Signatures(l.try.wanted))
+	if err != nil {
+		return passing(causeUnsigned, fmt.Errorf("%s: %w", l.try.wanted.URI, err))
+	}
+	if warning != "" {
+		l.warn([]string{warning})
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.try.status.SignedBy = by
 	return nil
 }
 

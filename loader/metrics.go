@@ -39,7 +39,7 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		}, []string{"phase"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "segue_model_load_failures_total",
-			Help: "Tries to load a version that failed, by reason: fetch, verify, digest, probe, crash, limit, open, signature, golden or warm.",
+			Help: "Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, open, signature, golden or warm.",
 		}, []string{"model", "version", "reason"}),
 		swaps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "segue_swaps_total",

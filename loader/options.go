@@ -6,6 +6,7 @@ import (
 	"log/slog"
 
 	"github.com/segue-serving/segue/loader/artifact"
+	"github.com/segue-serving/segue/loader/artifact/signing"
 	"github.com/segue-serving/segue/loader/probe"
 	"github.com/segue-serving/segue/loader/store"
 )
@@ -48,6 +49,9 @@ type Options struct {
 	// Concurrency bounds how many versions are verified, probed, opened and
 	// warmed at once, 2 by default. Four times as many are fetched at once.
 	Concurrency int
+	// Signatures, asked at each try, says whose signature a version needs and
+	// whose are known. Nil knows nobody and asks for none.
+	Signatures func(w Wanted) signing.Policy
 	// RequireDigest, asked at each try, says whether a version without a
 	// digest is refused. Nil says no.
 	RequireDigest func() bool
@@ -62,6 +66,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.OnChange == nil {
 		o.OnChange = func() {}
+	}
+	if o.Signatures == nil {
+		o.Signatures = func(Wanted) signing.Policy { return signing.Policy{} }
 	}
 	if o.RequireDigest == nil {
 		o.RequireDigest = func() bool { return false }

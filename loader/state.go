@@ -3,6 +3,8 @@ package loader
 import (
 	"fmt"
 	"time"
+
+	"github.com/segue-serving/segue/loader/artifact/signing"
 )
 
 // State says how far a version is. The states of one try are passed in
@@ -125,6 +127,9 @@ type Status struct {
 	Since time.Time
 	// Digest is that of the verified artifact, empty before.
 	Digest string
+	// SignedBy is the artifact's signature, nil where nobody known signed it. It
+	// was judged when the version was loaded, and is not again.
+	SignedBy *signing.Signature
 	// Warnings came up on the way and refuse nothing.
 	Warnings []string
 	// Phases are the states passed in loading and how long they took.

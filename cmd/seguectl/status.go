@@ -256,6 +256,9 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 		if i == 0 {
 			row = notes
 		}
+		if v.SignedBy != "" {
+			row = append(slices.Clip(row), "signed by "+oneLine(v.SignedBy))
+		}
 		if v.Reason != "" {
 			row = append(slices.Clip(row), oneLine(v.Reason))
 		}

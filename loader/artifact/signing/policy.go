@@ -24,7 +24,8 @@ type Policy struct {
 type Rule struct {
 	// Where says where the rule is written, for messages.
 	Where string
-	// Signers are the names of those of whom one must have signed.
+	// Signers are the names of those of whom one must have signed. Without any
+	// nobody can, and Where says why.
 	Signers []string
 }
 
@@ -34,6 +35,9 @@ func (p *Policy) Judge(s *Signature, err error) error {
 	for _, rule := range p.Required {
 		if s != nil && slices.Contains(rule.Signers, s.By) {
 			continue
+		}
+		if len(rule.Signers) == 0 {
+			return errors.New(rule.Where)
 		}
 		wanted := fmt.Sprintf("%s wants a signature by %s", rule.Where, strings.Join(rule.Signers, " or "))
 		for _, name := range rule.Signers {

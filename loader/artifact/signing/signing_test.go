@@ -368,6 +368,7 @@ func TestPolicySaysWhoseSignatureIsWanted(t *testing.T) {
 		{"forged, and require_signature wants a signature by release or ci", []signing.Rule{release}, nil, errors.New("forged")},
 		{`signed by release (CN=a), and settings.require_signature[0] (prefix "s3://") wants a signature by ci`,
 			[]signing.Rule{release, company}, &signing.Signature{By: "release", Certificate: "CN=a"}, nil},
+		{"nobody can sign", []signing.Rule{{Where: "nobody can sign"}}, &signing.Signature{By: "ci"}, nil},
 	} {
 		policy := signing.Policy{Required: c.rules, Unusable: unusable}
 		err := policy.Judge(c.signature, c.err)
