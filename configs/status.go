@@ -3,6 +3,7 @@ package configs
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -115,6 +116,8 @@ type VersionStatus struct {
 	// SignedBy is who signed the artifact: a signer of the settings and, in
 	// brackets, the subject of the certificate.
 	SignedBy string `json:"signed_by,omitempty"`
+	// Warnings came up while it was loaded, and refuse nothing.
+	Warnings []string `json:"warnings,omitempty"`
 	// Digest is that of the artifact's manifest, once known.
 	Digest string `json:"digest,omitempty"`
 	// Since is when the state was entered.
@@ -265,6 +268,10 @@ func trimTexts(m ModelStatus) ModelStatus {
 	m.Rejected = rejected
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
 		v.Reason = cutText(v.Reason)
+		v.Warnings = slices.Clone(v.Warnings)
+		for i, w := range v.Warnings {
+			v.Warnings[i] = cutText(w)
+		}
 		return v, true
 	})
 	return m
@@ -272,7 +279,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = "", "", time.Time{}, nil, nil
+		v.Warnings, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = nil, "", "", time.Time{}, nil, nil
 		return v, true
 	})
 	return m

@@ -17,6 +17,7 @@ import (
 // versions is what the reconciler asks of the loader.
 type versions interface {
 	SetWanted(all []loader.Wanted)
+	SetTerms(terms map[loader.Wanted]loader.Terms)
 	Lookup(w loader.Wanted) (*loader.Resident, loader.Status)
 }
 
@@ -237,6 +238,7 @@ func (r *reconciler) askLoader() {
 	for _, m := range r.models {
 		r.wantedSet(m, set)
 	}
+	r.loader.SetTerms(r.terms())
 	r.loader.SetWanted(slices.Collect(maps.Keys(set)))
 }
 

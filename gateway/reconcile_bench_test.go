@@ -108,6 +108,9 @@ type fakeLoader struct {
 	router *router
 }
 
+// SetTerms takes any terms.
+func (f *fakeLoader) SetTerms(map[loader.Wanted]loader.Terms) {}
+
 func (f *fakeLoader) SetWanted(all []loader.Wanted) {
 	f.wanted = map[loader.Wanted]struct{}{}
 	for _, w := range all {

@@ -97,7 +97,7 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 			w := r.wantedVersion(m, a, version)
 			res, st := r.loader.Lookup(w)
 			v := configs.VersionStatus{
-				State: st.State.String(), Reason: st.Reason, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
+				State: st.State.String(), Reason: st.Reason, Warnings: st.Warnings, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
 				Quality: r.metrics.quality(m.name, version),
 			}
 			if st.SignedBy != nil {

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/probe"
@@ -190,6 +191,7 @@ func (l *loading) probe(ctx context.Context) (probe.Report, *failure) {
 	report, err := l.options.Probe(ctx, probe.Request{
 		ModelPath: l.artifact.ModelPath, Manifest: l.artifact.Manifest, Digest: l.artifact.Digest,
 		Device: w.Device, Threads: w.Threads, MemoryLimit: w.MemoryLimit, MaxBatch: w.MaxBatch,
+		RunLimit: l.termsOf(w).RunLimit * time.Duration(max(1, w.Threads)),
 	})
 	switch {
 	case err != nil:
@@ -200,6 +202,12 @@ func (l *loading) probe(ctx context.Context) (probe.Report, *failure) {
 		return report, passing(causeProbe, fmt.Errorf("probe: no verdict: %s", report.Reason))
 	}
 	l.warn(report.Warnings)
+	log := l.log(l.try)
+	log.Info("version passed its try", "goldens", report.Goldens, "answers", report.Answers, "peak_bytes", report.PeakRSS, "runs", len(report.Runs))
+	log.Debug("version was tried", "open", report.OpenTime, "runs", report.Runs, "shut_in_by", report.Confinement.InPlace)
+	if missing := report.Confinement.Missing; len(missing) > 0 {
+		log.Warn("version was tried by a child that this machine could not shut in wholly", "missing", missing)
+	}
 	return report, nil
 }
 

@@ -21,6 +21,7 @@ type Manager struct {
 
 	mu     sync.Mutex
 	wanted []Wanted
+	terms  map[Wanted]Terms
 	tries  []*try
 	pins   map[pin]string
 }
@@ -58,6 +59,21 @@ func (m *Manager) SetWanted(all []Wanted) {
 	m.wanted = slices.Clone(all)
 	m.mu.Unlock()
 	signal(m.wake)
+}
+
+// SetTerms states on what terms versions are wanted; those left out are wanted
+// on the zero Terms. The map is kept and must not be changed any more.
+func (m *Manager) SetTerms(terms map[Wanted]Terms) {
+	m.mu.Lock()
+	m.terms = terms
+	m.mu.Unlock()
+	signal(m.wake)
+}
+
+func (m *Manager) termsOf(w Wanted) Terms {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.terms[w]
 }
 
 func signal(c chan struct{}) {

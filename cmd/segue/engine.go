@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -110,11 +111,24 @@ func ownProbe(p process) (*probe.Child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find this program, which tries new versions in a child: %w", err)
 	}
-	env := probe.Environment(os.Environ())
-	if p.library != "" {
-		env = append(env, ort.LibraryEnv+"="+p.library)
+	library, err := ort.Library(p.library)
+	if err != nil {
+		return nil, err
 	}
-	return &probe.Child{Command: []string{self, "probe"}, Limits: probeLimits, Env: env}, nil
+	// The engine's other libraries lie beside it, and it may be a link.
+	reads := []string{filepath.Dir(library)}
+	if real, err := filepath.EvalSymlinks(library); err == nil && filepath.Dir(real) != reads[0] {
+		reads = append(reads, filepath.Dir(real))
+	}
+	for _, folder := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() {
+			reads = append(reads, folder)
+		}
+	}
+	return &probe.Child{
+		Command: []string{self, "probe"}, Limits: probeLimits, Reads: reads,
+		Env: append(probe.Environment(os.Environ()), ort.LibraryEnv+"="+library),
+	}, nil
 }
 
 func buildInfo(engine runtime.Engine) prometheus.Collector {

@@ -51,6 +51,8 @@ var owners = map[string][]string{
 	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
 	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store", "loader/cache"},
 	"github.com/sigstore/protobuf-specs":  {"loader/artifact/signing"},
+	"github.com/elastic/go-seccomp-bpf":   {"loader/probe"},
+	"github.com/landlock-lsm/go-landlock": {"loader/probe"},
 }
 
 type listed struct {

@@ -17,8 +17,11 @@ func probeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "probe",
 		Short: "Try one artifact in this process; segue serve starts it",
-		Long: "Reads a request as JSON on standard input, opens the artifact, runs its golden requests and\n" +
-			"writes a report as JSON to file descriptor 3. segue serve starts one for every new version.",
+		Long: "Reads a request as JSON on standard input, shuts this process in, opens the artifact, runs its golden\n" +
+			"requests and synthetic inputs, and writes a report as JSON to file descriptor 3. The process then has\n" +
+			"limits on memory and processor time, reads no files but the artifact and libraries, starts no program\n" +
+			"and opens no socket but Unix's; the report says which of it this kernel does not offer.\n" +
+			"segue serve starts one for every new version.",
 		Example: "  segue probe 3>report.json <request.json",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {

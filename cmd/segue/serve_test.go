@@ -19,6 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	asProgram()
 	code := m.Run()
 	seguetest.Cleanup()
 	os.Exit(code)

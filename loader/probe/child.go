@@ -33,6 +33,12 @@ type Child struct {
 	Command []string
 	// Limits bound each child.
 	Limits Limits
+	// Room, where it is not nil, lowers Limits.Resident to what the machine has
+	// left when a try begins; 0 is no limit.
+	Room func() int64
+	// Reads are the folders that the child may read besides the artifact's and
+	// the system's libraries, such as that of the engine.
+	Reads []string
 	// Env is the child's environment; nil means Environment(os.Environ()).
 	Env []string
 }
@@ -41,7 +47,13 @@ type Child struct {
 // it started in its process group where a limit or the context ended it. The
 // error is the context's where that ended the try.
 func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
-	input, err := json.Marshal(task{Request: req, Limits: c.Limits})
+	limits := c.Limits
+	if c.Room != nil {
+		if room := c.Room(); room > 0 && (limits.Resident <= 0 || room < limits.Resident) {
+			limits.Resident = room
+		}
+	}
+	input, err := json.Marshal(task{Request: req, Limits: limits, Reads: c.Reads})
 	if err != nil {
 		return Report{}, fmt.Errorf("write the request: %w", err)
 	}
@@ -50,10 +62,11 @@ func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
 	goruntime.LockOSThread()
 	defer goruntime.UnlockOSThread()
 
-	limited := ctx
-	if c.Limits.Wall > 0 {
+	limited, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	if limits.Wall > 0 {
 		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeoutCause(ctx, c.Limits.Wall, errWallLimit)
+		limited, cancel = context.WithTimeoutCause(limited, limits.Wall, errWallLimit)
 		defer cancel()
 	}
 	cmd := exec.CommandContext(limited, c.Command[0], c.Command[1:]...)
@@ -73,14 +86,18 @@ func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
 		return Report{}, fmt.Errorf("start the child process: %w", err)
 	}
 	stepBack(cmd.Process.Pid)
+	unwatch := watchResident(cmd.Process.Pid, limits.Resident, end)
 	waited := cmd.Wait()
+	unwatch()
 	body, complete := output()
-	switch {
-	case context.Cause(limited) == errWallLimit && waited != nil:
+	switch cause := context.Cause(limited); {
+	case cause == errWallLimit && waited != nil:
 		return Report{
 			Verdict: LimitReached,
-			Reason:  fmt.Sprintf("the try took longer than the %s allowed", c.Limits.Wall) + lastWords(&stderr),
+			Reason:  fmt.Sprintf("the try took longer than the %s allowed", limits.Wall) + lastWords(&stderr),
 		}, nil
+	case errors.Is(cause, errResidentLimit) && waited != nil:
+		return Report{Verdict: LimitReached, Reason: cause.Error(), PeakRSS: limits.Resident}, nil
 	case ctx.Err() != nil:
 		return Report{}, ctx.Err()
 	case cmd.ProcessState == nil:

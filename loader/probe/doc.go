@@ -9,10 +9,16 @@
 // come are run, timed and reported, never held against it: many valid models
 // fail on zeros. A failure to make the try at all is an error and no verdict.
 //
-// It never fetches or verifies files; loader/artifact did before. A child is
-// not a sandbox for its files and network: it bounds accidents.
+// A child is shut in, as its report says: limits on memory, processor time and
+// files, no core dumps, an empty environment, nothing inherited, no new
+// privileges, no files but the artifact's and libraries' (Landlock), no
+// programs, no sockets but Unix's, nothing of other processes or of the kernel
+// (seccomp). What a kernel or a container cannot do is reported as missing, and
+// is no reason not to try.
 //
-//	child := probe.Child{Command: []string{exe, "probe"}, Limits: probe.Limits{Memory: 4 << 30, Wall: time.Minute}}
+// It never fetches or verifies files; loader/artifact did before.
+//
+//	child := probe.Child{Command: []string{exe, "probe"}, Reads: []string{libraries}, Limits: probe.Limits{Memory: 4 << 30, Wall: time.Minute}}
 //	cache := probe.NewCache(engine.Version(), child.Probe)
 //	report, err := cache.Probe(ctx, probe.Request{ModelPath: art.ModelPath, Manifest: art.Manifest, Digest: art.Digest})
 package probe

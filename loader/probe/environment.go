@@ -5,16 +5,14 @@ import (
 	"strings"
 )
 
-// Environment returns the part of an environment that an engine may need. The
-// rest stays with the parent: it may hold secrets, and the child opens what
-// somebody else made.
+// Environment returns the part of an environment that an engine needs to find
+// its libraries and devices, which is next to nothing. The rest stays with the
+// parent: it may hold secrets, and the child opens what somebody else made.
 func Environment(all []string) []string {
 	kept := []string{}
 	for _, entry := range all {
 		name, _, _ := strings.Cut(entry, "=")
-		if slices.Contains([]string{"PATH", "HOME", "TMPDIR", "LANG", "TZ"}, name) ||
-			slices.ContainsFunc([]string{"ONNXRUNTIME_", "LD_", "LC_", "XDG_", "CUDA_", "NVIDIA_", "OMP_", "MALLOC_", "GO"},
-				func(prefix string) bool { return strings.HasPrefix(name, prefix) }) {
+		if slices.Contains([]string{"LD_LIBRARY_PATH", "ONNXRUNTIME_LIB", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES"}, name) {
 			kept = append(kept, entry)
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/segue-serving/segue/runtime"
 )
@@ -16,8 +18,9 @@ const ReportFD = 3
 
 // task is what a child reads on its standard input.
 type task struct {
-	Request Request `json:"request"`
-	Limits  Limits  `json:"limits"`
+	Request Request  `json:"request"`
+	Limits  Limits   `json:"limits"`
+	Reads   []string `json:"reads,omitempty"`
 }
 
 // answer is what a child writes on ReportFD: a report, or why there is none.
@@ -26,28 +29,34 @@ type answer struct {
 	Error  string `json:"error,omitempty"`
 }
 
-// Main is the child's side: it reads the request from stdin, sets the limits
-// on this process, makes the engine, tries the artifact and writes the report.
-// It returns the process's exit status: 0 when it wrote a report, whatever the
-// verdict. The engine is not closed, as the process ends at once.
+// Main is the child's side: it reads the request from stdin, shuts this process
+// in, makes the engine, tries the artifact and writes the report. It returns
+// the process's exit status: 0 when it wrote a report, whatever the verdict.
+// The engine is not closed, as the process ends at once.
+//
+// A run over its limit that cannot be stopped has its report written, and the
+// process is ended with status 0.
 func Main(engine func() (runtime.Engine, error), stdin io.Reader, report io.Writer) int {
-	result := answer{}
-	if r, err := child(engine, stdin); err != nil {
-		result.Error = err.Error()
-	} else {
-		result.Report = r
+	var once sync.Mutex // locked by the one that writes
+	write := func(result answer) int {
+		once.Lock()
+		if err := json.NewEncoder(report).Encode(result); err != nil {
+			fmt.Fprintf(os.Stderr, "write the report on file descriptor %d: %v\n", ReportFD, err)
+			return 1
+		}
+		if result.Error != "" {
+			return 1
+		}
+		return 0
 	}
-	if err := json.NewEncoder(report).Encode(result); err != nil {
-		fmt.Fprintf(os.Stderr, "write the report on file descriptor %d: %v\n", ReportFD, err)
-		return 1
+	r, err := child(engine, stdin, func(r Report) { os.Exit(write(answer{Report: r})) })
+	if err != nil {
+		return write(answer{Error: err.Error()})
 	}
-	if result.Error != "" {
-		return 1
-	}
-	return 0
+	return write(answer{Report: r})
 }
 
-func child(engine func() (runtime.Engine, error), stdin io.Reader) (Report, error) {
+func child(engine func() (runtime.Engine, error), stdin io.Reader, abandon func(Report)) (Report, error) {
 	var t task
 	if err := json.NewDecoder(stdin).Decode(&t); err != nil {
 		return Report{}, fmt.Errorf("read the request: %w", err)
@@ -56,15 +65,19 @@ func child(engine func() (runtime.Engine, error), stdin io.Reader) (Report, erro
 		return Report{}, fmt.Errorf("read the request: there is no manifest in it")
 	}
 	defer helpLater()()
-	if strings.HasPrefix(t.Request.Device, "cuda") {
+	devices := strings.HasPrefix(t.Request.Device, "cuda")
+	if devices {
 		t.Limits.Memory = 0
 	}
-	if err := Confine(t.Limits); err != nil {
+	confined, err := Confine(t.Limits, append(t.Reads, filepath.Dir(t.Request.ModelPath)), devices)
+	if err != nil {
 		return Report{}, err
 	}
 	e, err := engine()
 	if err != nil {
 		return Report{}, fmt.Errorf("start the engine: %w", err)
 	}
-	return Try(context.Background(), e, t.Request), nil
+	report := Report{Engine: e.Version(), Confinement: confined}
+	tryInto(context.Background(), e, t.Request, &report, abandon)
+	return report, nil
 }

@@ -71,7 +71,7 @@ func engine(behaviour string) (runtime.Engine, error) {
 		return nil, errors.New("libonnxruntime is not there")
 	}
 	model := doubler()
-	model.Before = func(context.Context) error {
+	model.Before = func(ctx context.Context) error {
 		switch behaviour {
 		case "segfault":
 			// One byte of a page that may not be touched: what native code
@@ -93,6 +93,10 @@ func engine(behaviour string) (runtime.Engine, error) {
 					return nil
 				}
 			}
+		case "spin until told":
+			for ctx.Err() == nil {
+			}
+			return ctx.Err()
 		case "hog":
 			for {
 				if _, err := unix.Mmap(-1, 0, 64<<20, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE); err != nil {
@@ -107,6 +111,14 @@ func engine(behaviour string) (runtime.Engine, error) {
 				time.Sleep(50 * time.Millisecond)
 			}
 			return errors.New("niceness: " + nicesOfThreads())
+		case "resident":
+			memory := make([]byte, 1<<30)
+			for i := range memory {
+				memory[i] = byte(i)
+			}
+			return wait()
+		case "shut in":
+			return errors.New(strings.Join(escapes(), "; "))
 		case "secrets":
 			return errors.New("environment: " + strings.Join(os.Environ(), " "))
 		}
@@ -123,6 +135,52 @@ func engine(behaviour string) (runtime.Engine, error) {
 		model.OpenErr = errors.New("unsupported operator Quux")
 	}
 	return runtimetest.NewEngine(runtimetest.Always(model)), nil
+}
+
+// escapes tries what a child has no business with, and returns what came of it.
+func escapes() (all []string) {
+	says := func(what string, err error) { all = append(all, fmt.Sprintf("%s: %v", what, err)) }
+	for _, family := range []int{unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET, unix.AF_VSOCK, unix.AF_UNIX} {
+		fd, err := unix.Socket(family, unix.SOCK_STREAM, 0)
+		if err == nil {
+			err = unix.Close(fd)
+		}
+		says(fmt.Sprint("socket ", family), err)
+	}
+	says("exec", unix.Exec("/bin/true", []string{"true"}, nil))
+	_, err := syscall.ForkExec("/bin/true", []string{"true"}, nil)
+	says("start", err)
+	says("ptrace", unix.PtraceAttach(os.Getppid()))
+	says("kill", unix.Kill(os.Getppid(), unix.SIGCONT))
+	says("mount", unix.Mount("none", "/tmp", "tmpfs", 0, ""))
+	says("unshare", unix.Unshare(unix.CLONE_NEWUSER))
+	says("chroot", unix.Chroot("/"))
+	_, err = unix.KeyctlInt(unix.KEYCTL_GET_KEYRING_ID, unix.KEY_SPEC_SESSION_KEYRING, 0, 0, 0)
+	says("keyctl", err)
+	for name, number := range map[string]uintptr{
+		"bpf": unix.SYS_BPF, "userfaultfd": unix.SYS_USERFAULTFD, "io_uring": unix.SYS_IO_URING_SETUP, "perf": unix.SYS_PERF_EVENT_OPEN,
+		"setuid": unix.SYS_SETUID, "a call of the future": 1000,
+	} {
+		_, _, number := unix.Syscall(number, 0, 0, 0)
+		says(name, number)
+	}
+	_, err = os.ReadFile("/etc/passwd")
+	says("passwd", err)
+	_, err = os.ReadDir("/root")
+	says("root", err)
+	says("write", os.WriteFile(filepath.Join(os.TempDir(), "segue-probe-was-here"), nil, 0o600))
+	_, err = os.ReadFile("/usr/lib/os-release")
+	says("library", err)
+	entries, err := os.ReadDir("/proc/self/fd")
+	inherited := 0
+	for _, e := range entries {
+		to, err := os.Readlink("/proc/self/fd/" + e.Name())
+		if err == nil && strings.HasSuffix(to, "/not-for-children") {
+			inherited++
+		}
+	}
+	says(fmt.Sprint("inherited ", inherited), err)
+	return all
 }
 
 func wait() error {
@@ -196,6 +254,7 @@ func TestAChildIsRefusedForItsOwnFaults(t *testing.T) {
 		{"spin", probe.Limits{CPU: time.Second}, probe.LimitReached, "the limit of 1s of processor time was reached"},
 		{"hog", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached"},
 		{"bad_alloc", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached: terminate called"},
+		{"resident", probe.Limits{Resident: 256 << 20}, probe.LimitReached, "MiB of memory, and 256 MiB are left"},
 		{"signature", probe.Limits{}, probe.SignatureDiffers, `the signature differs: input 0 of the model is "z", the manifest says "x"`},
 		{"golden", probe.Limits{}, probe.GoldenDiffers, `golden request "one and two": output "y" at [0,0] (element 0): got 1, want 2`},
 		{"refused", probe.Limits{}, probe.NotOpened, "fake 0 refused the model: open model: unsupported operator Quux"},
@@ -248,6 +307,7 @@ func TestACancelledTryEndsItsChild(t *testing.T) {
 
 func TestSecretsStayWithTheParent(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN", "hush")
+	t.Setenv("HOME", "hush")
 	t.Setenv("ONNXRUNTIME_LIB", "lib.so")
 	report, err := child("secrets", probe.Limits{}).Probe(t.Context(), request())
 	if err != nil {
@@ -255,6 +315,78 @@ func TestSecretsStayWithTheParent(t *testing.T) {
 	}
 	if !strings.Contains(report.Reason, "ONNXRUNTIME_LIB=lib.so") || strings.Contains(report.Reason, "hush") {
 		t.Errorf("the child saw %s", report.Reason)
+	}
+}
+
+func TestAChildIsShutIn(t *testing.T) {
+	// Native code opens files without the mark that keeps them from children.
+	path := filepath.Join(t.TempDir(), "not-for-children")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fd, err := unix.Open(path, unix.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	report, err := child("shut in", probe.Limits{}).Probe(t.Context(), request())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := report.Confinement
+	t.Logf("in place: %q, missing: %q", c.InPlace, c.Missing)
+	calls, files := "operation not permitted", "permission denied"
+	for _, m := range c.Missing {
+		// A kernel without a filter still has the limits; the rest is not to be held.
+		if strings.HasPrefix(m, "system calls") {
+			calls = ""
+		}
+		if strings.HasPrefix(m, "files") {
+			files = ""
+		}
+	}
+	for what, want := range map[string]string{
+		"socket 2": calls, "socket 10": calls, "socket 16": calls, "socket 17": calls, "socket 40": calls, "socket 1": "<nil>",
+		"exec": calls, "start": calls, "ptrace": calls, "kill": calls, "mount": calls, "unshare": calls, "chroot": calls, "keyctl": calls,
+		"bpf": calls, "userfaultfd": calls, "io_uring": calls, "perf": calls, "setuid": calls, "a call of the future": calls,
+		"passwd": files, "root": files, "write": files, "library": "<nil>", "inherited 0": "<nil>",
+	} {
+		_, after, found := strings.Cut(report.Reason, "; "+what+": ")
+		if !found {
+			_, after, found = strings.Cut(report.Reason, "run: "+what+": ")
+		}
+		if got, _, _ := strings.Cut(after, "; "); !found || !strings.HasSuffix(got, want) {
+			t.Errorf("%s: got %q, want %q", what, got, want)
+		}
+	}
+	if t.Failed() {
+		t.Log(report.Reason)
+	}
+	for _, want := range []string{"no core dumps", "no new privileges"} {
+		if !slices.Contains(c.InPlace, want) {
+			t.Errorf("%q is not in place: %q", want, c.InPlace)
+		}
+	}
+}
+
+// A run that would not end is stopped, or the child with it.
+func TestARunHasALimit(t *testing.T) {
+	req := request()
+	req.RunLimit = 200 * time.Millisecond
+	for _, behaviour := range []string{"spin", "spin until told"} {
+		began := time.Now()
+		report, err := child(behaviour, probe.Limits{}).Probe(t.Context(), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := `golden request "one and two": a run was not done after 200ms of processor time: it may never end (a longer limits.timeout allows more)`
+		if behaviour == "spin" {
+			want = strings.TrimPrefix(want, `golden request "one and two": `)
+		}
+		if report.Verdict != probe.LimitReached || report.Reason != want || report.Engine != "0" {
+			t.Errorf("%s: got %s: %s, want %s", behaviour, report.Verdict, report.Reason, want)
+		}
+		t.Logf("%s: refused after %v", behaviour, time.Since(began).Round(time.Millisecond))
 	}
 }
 

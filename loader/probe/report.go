@@ -25,6 +25,10 @@ type Request struct {
 	MemoryLimit int64 `json:"memory_limit"`
 	// MaxBatch is the largest batch that the model will meet; 0 counts as 1.
 	MaxBatch int `json:"max_batch"`
+	// RunLimit is the processor time that a run may take for each row. One that
+	// takes longer refuses the artifact: nobody would wait for its answers.
+	// 0 sets no limit.
+	RunLimit time.Duration `json:"run_limit_ns"`
 }
 
 // Verdict is how a try ended.
@@ -71,6 +75,13 @@ type Report struct {
 	// PeakRSS is the most memory that the trying process held, in bytes, its
 	// own share included; 0 where it could not be told.
 	PeakRSS int64 `json:"peak_rss"`
+	// Answers is the SHA-256 of all answers to the golden requests and to the
+	// synthetic inputs, in order: the same artifact, engine and processor give
+	// the same.
+	Answers string `json:"answers,omitempty"`
+	// Confinement says what shut the child in, empty where the try was made in
+	// the caller's own process.
+	Confinement Confinement `json:"confinement"`
 }
 
 // Run is one timed run.
@@ -79,6 +90,8 @@ type Run struct {
 	Batch int `json:"batch"`
 	// Time is how long the engine took.
 	Time time.Duration `json:"ns"`
+	// Nonfinite counts the elements of the answers that are NaN or infinite.
+	Nonfinite int64 `json:"nonfinite,omitempty"`
 }
 
 // Refused reports whether the artifact may not serve.
@@ -88,9 +101,13 @@ func (r *Report) Refused() bool { return r.Verdict != Passed && r.Verdict != Und
 type Limits struct {
 	// Memory is how much more address space the child may take than it has
 	// before it opens anything, in bytes. Engines reserve more than they use,
-	// so be generous; the library of the engine counts too. On a CUDA device it is not enforced: the driver reserves
-	// the address space of the whole machine.
+	// so be generous; the library of the engine counts too. On a CUDA device it
+	// is not enforced: the driver reserves the address space of the whole
+	// machine.
 	Memory int64 `json:"memory"`
+	// Resident is the most memory that the child may really hold, in bytes, on
+	// any device. The parent looks at it many times a second.
+	Resident int64 `json:"resident"`
 	// CPU is processor time of all the child's threads, in whole seconds.
 	CPU time.Duration `json:"cpu_ns"`
 	// Wall is the time from start to report.

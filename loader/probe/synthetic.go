@@ -1,7 +1,9 @@
 package probe
 
 import (
+	"errors"
 	"fmt"
+	"hash"
 	"slices"
 	"time"
 
@@ -19,8 +21,9 @@ const (
 
 // synthetic runs the batch sizes to come: the rows of a golden request again
 // and again where there is one, which also shows whether answers depend on
-// the batch they are given in, else zeros.
-func (t *trial) synthetic(req Request, report *Report) {
+// the batch they are given in, else zeros. Only a run over its limit, of
+// time or memory, is an error.
+func (t *trial) synthetic(req Request, report *Report) error {
 	warn := func(format string, args ...any) {
 		report.Warnings = append(report.Warnings, fmt.Sprintf(format, args...))
 	}
@@ -32,7 +35,7 @@ func (t *trial) synthetic(req Request, report *Report) {
 	nonfinite := false
 	for _, n := range batchSizes(t.signature, req.MaxBatch) {
 		if time.Since(began) > syntheticTime || t.ctx.Err() != nil {
-			return
+			return nil
 		}
 		inputs := rows
 		var err error
@@ -44,11 +47,13 @@ func (t *trial) synthetic(req Request, report *Report) {
 		}
 		if err != nil {
 			warn("no try was made with a batch of %d: %v", n, err)
-			return
+			return nil
 		}
+		count := int64(0)
 		took, err := t.run(inputs, func(got []runtime.Tensor) error {
 			for i := range got {
-				if !nonfinite && hasNonfinite(&got[i]) {
+				more := nonfiniteElements(&got[i])
+				if count += more; more > 0 && !nonfinite {
 					nonfinite = true
 					warn("output %q holds NaN or infinity on synthetic inputs", got[i].Name)
 				}
@@ -66,12 +71,19 @@ func (t *trial) synthetic(req Request, report *Report) {
 			}
 			return nil
 		})
+		if errors.Is(err, errRunLimit) {
+			return fmt.Errorf("a try with synthetic inputs at a batch of %d: %w", n, err)
+		}
+		if err != nil && outOfMemory(err.Error()) {
+			return fmt.Errorf("a try with synthetic inputs at a batch of %d: %w", n, err)
+		}
 		if err != nil {
 			warn("a try with synthetic inputs failed at a batch of %d: %v", n, err)
-			return
+			return nil
 		}
-		report.Runs = append(report.Runs, Run{Batch: n, Time: took})
+		report.Runs = append(report.Runs, Run{Batch: n, Time: took, Nonfinite: count})
 	}
+	return nil
 }
 
 // batchSizes returns the sizes to try: powers of two and the largest.
@@ -194,11 +206,11 @@ func tile(tensors []runtime.Tensor, n int) ([]runtime.Tensor, error) {
 	return tiled, nil
 }
 
-// hasNonfinite looks for an exponent of all ones, which only NaN and infinity
+// nonfiniteElements counts exponents of all ones, which only NaN and infinity
 // have.
-func hasNonfinite(t *runtime.Tensor) bool {
+func nonfiniteElements(t *runtime.Tensor) (count int64) {
 	if !t.Type.IsFloat() {
-		return false
+		return 0
 	}
 	mask := map[runtime.DataType][2]byte{
 		runtime.FP16: {0x00, 0x7c}, runtime.BF16: {0x80, 0x7f}, runtime.FP32: {0x80, 0x7f}, runtime.FP64: {0xf0, 0x7f},
@@ -206,8 +218,18 @@ func hasNonfinite(t *runtime.Tensor) bool {
 	size := t.Type.Size()
 	for data := t.Data; len(data) >= size; data = data[size:] {
 		if low, high := data[size-2], data[size-1]; low&mask[0] == mask[0] && high&mask[1] == mask[1] {
-			return true
+			count++
 		}
 	}
-	return false
+	return count
+}
+
+// digest adds a tensor to a digest of answers, with all that tells it from
+// another.
+func digest(h hash.Hash, t *runtime.Tensor) {
+	fmt.Fprintf(h, "%q %v %v\n", t.Name, t.Type, t.Shape)
+	h.Write(t.Data)
+	for _, s := range t.Strings {
+		fmt.Fprintf(h, "%q\n", s)
+	}
 }

@@ -2,7 +2,10 @@ package probe
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
+	"hash"
 	"os"
 	"strconv"
 	"strings"
@@ -15,18 +18,25 @@ import (
 // Try opens the model with an engine in this process, holds its signature
 // against the manifest's, runs the golden requests, and then synthetic inputs
 // at the batch sizes to come. The session is closed before it returns. A
-// context that ends leaves the report undecided.
+// context that ends leaves the report undecided. A run over its limit is waited
+// for until the engine lets go of it.
 func Try(ctx context.Context, engine runtime.Engine, req Request) Report {
 	report := Report{Engine: engine.Version()}
-	report.Verdict, report.Reason = try(ctx, engine, req, &report)
+	tryInto(ctx, engine, req, &report, func(Report) {})
+	return report
+}
+
+// tryInto fills a report. Abandon gets a copy of it, with the verdict, where
+// a run goes on long after it was told to stop.
+func tryInto(ctx context.Context, engine runtime.Engine, req Request, report *Report, abandon func(Report)) {
+	report.Verdict, report.Reason = try(ctx, engine, req, report, abandon)
 	if err := ctx.Err(); err != nil {
 		report.Verdict, report.Reason = Undecided, err.Error()
 	}
 	report.PeakRSS = peakRSS()
-	return report
 }
 
-func try(ctx context.Context, engine runtime.Engine, req Request, report *Report) (verdict Verdict, reason string) {
+func try(ctx context.Context, engine runtime.Engine, req Request, report *Report, abandon func(Report)) (verdict Verdict, reason string) {
 	began := time.Now()
 	session, err := engine.Open(ctx, req.ModelPath, runtime.Options{
 		Device: req.Device, Threads: req.Threads, MemoryLimit: req.MemoryLimit,
@@ -46,16 +56,28 @@ func try(ctx context.Context, engine runtime.Engine, req Request, report *Report
 			return SignatureDiffers, "the signature differs: " + err.Error()
 		}
 	}
-	t := trial{ctx: ctx, session: session, signature: report.Signature, pool: runtime.NewPool()}
+	t := trial{
+		ctx: ctx, session: session, signature: report.Signature, pool: runtime.NewPool(), runLimit: req.RunLimit, answers: sha256.New(),
+		abandon: func(reason string) {
+			late := *report
+			late.Verdict, late.Reason, late.PeakRSS = LimitReached, reason, peakRSS()
+			abandon(late)
+		},
+	}
 	tolerance := req.Manifest.Tolerances()
 	for i := range req.Manifest.Goldens {
 		g := &req.Manifest.Goldens[i]
-		if err := t.golden(g, tolerance); err != nil {
+		if err := t.golden(g, tolerance); errors.Is(err, errRunLimit) {
+			return LimitReached, fmt.Sprintf("golden request %q: %v", g.Name, err)
+		} else if err != nil {
 			return GoldenDiffers, fmt.Sprintf("golden request %q: %v", g.Name, err)
 		}
 		report.Goldens++
 	}
-	t.synthetic(req, report)
+	if err := t.synthetic(req, report); err != nil {
+		return LimitReached, err.Error()
+	}
+	report.Answers = fmt.Sprintf("%x", t.answers.Sum(nil))
 	return Passed, ""
 }
 
@@ -65,6 +87,11 @@ type trial struct {
 	session   runtime.Session
 	signature *runtime.Signature
 	pool      *runtime.Pool
+	answers   hash.Hash
+	// runLimit is the processor time that a run may take for each row. Abandon
+	// is called where a run does not end after it.
+	runLimit time.Duration
+	abandon  func(reason string)
 }
 
 // golden runs one golden request and compares its answers.
@@ -118,13 +145,21 @@ func (t *trial) run(inputs []runtime.Tensor, check func([]runtime.Tensor) error)
 		copy(memory.Bytes(), inputs[at].Data)
 		ordered[i].Data = memory.Bytes()
 	}
+	ctx, stop := t.watch(t.ctx, rowsOf(t.signature, ordered))
 	began := time.Now()
-	result, err := t.session.Run(t.ctx, ordered, nil)
+	result, err := t.session.Run(ctx, ordered, nil)
 	took := time.Since(began)
+	if over := stop(); over != nil {
+		result.Release()
+		return took, over
+	}
 	if err != nil {
 		return took, fmt.Errorf("run: %w", err)
 	}
 	defer result.Release()
+	for i := range result.Tensors {
+		digest(t.answers, &result.Tensors[i])
+	}
 	return took, check(result.Tensors)
 }
 

@@ -32,6 +32,8 @@ type Config struct {
 	StateDir string
 	// Args are further arguments, Env further variables as NAME=VALUE.
 	Args, Env []string
+	// Binary is the program; default segue as it is built.
+	Binary string
 	// NotReady does not wait until the gateway is ready.
 	NotReady bool
 }
@@ -133,12 +135,15 @@ func Start(t testing.TB, c Config) *Gateway {
 		c.StateDir = t.TempDir()
 	}
 	address := func() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(FreePort(t))) }
+	if c.Binary == "" {
+		c.Binary = Binary(t, "segue")
+	}
 	data, rpc, metrics, admin := address(), address(), address(), address()
 	args := append([]string{"serve", "--config", c.Source, "--state-dir", c.StateDir, "--http-addr", data, "--grpc-addr", rpc,
 		"--metrics-addr", metrics, "--admin-addr", admin, "--shutdown-delay", "0s"}, c.Args...)
 	g := &Gateway{
 		URL: "http://" + data, MetricsURL: "http://" + metrics, AdminURL: "http://" + admin, GRPC: rpc,
-		StateDir: c.StateDir, cmd: exec.Command(Binary(t, "segue"), args...), log: &logBuffer{}, done: make(chan struct{}),
+		StateDir: c.StateDir, cmd: exec.Command(c.Binary, args...), log: &logBuffer{}, done: make(chan struct{}),
 	}
 	g.cmd.Env = append(os.Environ(), c.Env...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
