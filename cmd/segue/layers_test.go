@@ -34,9 +34,11 @@ var layers = map[string][]string{
 	"gateway/rollout":           {"configs"},
 	"gateway/oip":               {"runtime"},
 	"gateway/oip/oippb":         {},
+	"drift":                     {"runtime"},
+	"drift/dataset":             {"runtime", "gateway/oip"},
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
-	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact", "loader/store", "runtime"},
+	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact", "loader/store", "drift/...", "runtime"},
 	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb"},
 }
 
@@ -53,6 +55,7 @@ var owners = map[string][]string{
 	"github.com/sigstore/protobuf-specs":  {"loader/artifact/signing"},
 	"github.com/elastic/go-seccomp-bpf":   {"loader/probe"},
 	"github.com/landlock-lsm/go-landlock": {"loader/probe"},
+	"gonum.org/v1/gonum":                  {"drift"},
 }
 
 type listed struct {
