@@ -29,3 +29,10 @@ type Binding interface {
 	// Close frees the memory.
 	Close() error
 }
+
+// AsideBinding is a Binding of an AsideRunner.
+type AsideBinding interface {
+	Binding
+	// RunAside is Run, made as AsideRunner says.
+	RunAside(ctx context.Context) error
+}

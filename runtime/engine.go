@@ -69,6 +69,17 @@ type BackgroundRunner interface {
 	RunBackground(ctx context.Context, inputs []Tensor, outputs []int) (res Result, took time.Duration, err error)
 }
 
+// AsideRunner is a Session that can also make runs on threads of the engine's
+// own, which stand back behind those of the process: for runs that take so long
+// that what is short should not wait for their end. Its bindings are
+// AsideBindings.
+type AsideRunner interface {
+	Session
+	// RunAside is Run, to the very bits. The calling goroutine waits as for a
+	// socket.
+	RunAside(ctx context.Context, inputs []Tensor, outputs []int) (Result, error)
+}
+
 // Result holds the outputs of one run, in the order in which they were asked
 // for. Tensors may be read until Release, which must be called exactly once.
 type Result struct {

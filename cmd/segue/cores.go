@@ -25,9 +25,11 @@ func tooManyThreads(cores int, w loader.Wanted) string {
 	return fmt.Sprintf("runs of %d threads, and as many at once as there are cores (%d): under load they get in each other's way", w.Threads, cores)
 }
 
-// newExecutor has a place for a run on each of n cores. Workers compute in C,
-// where Go would count them as busy with Go's own work and let sockets wait for
-// up to ten milliseconds; so each adds to the threads that Go may run.
+// newExecutor has a place for a run on each of n cores. Beside workers, which
+// compute on threads that Go does not count, the kernel may put a thread of Go's
+// off in the middle of a system call, and Go gives what it holds to another only
+// after up to ten milliseconds; so each worker adds to the threads that Go may
+// run.
 func newExecutor(n int) *batch.Executor {
 	return batch.New(batch.Options{Permits: n, OnWorkers: func(workers int) { goruntime.GOMAXPROCS(n + workers) }})
 }

@@ -4,15 +4,15 @@
 //
 //   - A short run happens in its caller's goroutine, under one of as many
 //     permits as there are cores: handing it over would cost more than the run.
-//   - A long one is handed to a worker, one for each core on a thread of its
-//     own that stands back behind all others. Where nothing else is under way
-//     it, too, happens in its caller's goroutine.
+//   - A long one is handed to a worker, one for each core, that makes it aside,
+//     on a thread which stands back behind all others. Where nothing else is
+//     under way it, too, happens in its caller's goroutine.
 //   - Where rows of several calls can share a run, and one for all of them
 //     gets through enough more rows, a free worker takes all that wait.
 //
 // Short and long runs have places of their own. A short run that had to wait
 // for the end of a long one would take a hundred times as long; the kernel
-// divides the cores instead, and the workers' threads give way.
+// divides the cores instead, and the threads of long runs give way.
 //
 // The package promises that calls of an instance are run in the order of
 // arrival (of those that share runs: by shape), that instances that wait share

@@ -33,7 +33,7 @@ type Options struct {
 	// unless it was set; who raises GOMAXPROCS above the cores sets Permits.
 	Permits int
 	// OnWorkers, if set, is told how many workers there are, whenever some were
-	// started: each is a thread that computes, beside those that Go counts on.
+	// started: each means a thread that computes beside those that Go counts on.
 	OnWorkers func(workers int)
 }
 

@@ -110,9 +110,9 @@ func (b *shared) compute(ctx context.Context) (err error) {
 	defer b.instance.recovered(&b.result, &err)
 	if b.slot != nil {
 		b.outputs = b.slot.out
-		return b.slot.binding.Run(ctx)
+		return b.slot.runBinding(ctx, true)
 	}
-	if b.result, err = b.instance.session().Run(ctx, b.inputs, nil); err != nil {
+	if b.result, err = b.instance.runSession(ctx, b.inputs, nil, true); err != nil {
 		return err
 	}
 	b.outputs = b.result.Tensors

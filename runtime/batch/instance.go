@@ -124,7 +124,7 @@ func (i *Instance) Run(ctx context.Context, call *Call) (runtime.Result, error) 
 // runHere makes the run of a place that the caller holds, in this goroutine.
 func (i *Instance) runHere(ctx context.Context, w *way, call *Call, start time.Time) (runtime.Result, error) {
 	defer w.lane.release()
-	return i.runAlone(ctx, w, call, start)
+	return i.runAlone(ctx, w, call, start, false)
 }
 
 // handOver has a worker make the run.

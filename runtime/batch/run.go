@@ -9,16 +9,16 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-// runAlone makes a run of one call.
-func (i *Instance) runAlone(ctx context.Context, w *way, call *Call, start time.Time) (runtime.Result, error) {
+// runAlone makes a run of one call, in this thread or aside.
+func (i *Instance) runAlone(ctx context.Context, w *way, call *Call, start time.Time, aside bool) (runtime.Result, error) {
 	call.BatchRows = max(1, call.rows)
 	var result runtime.Result
 	var err error
 	if i.stoppable(w, call.rows, call.Deadline, start) {
-		result, err = i.runStoppable(ctx, call)
+		result, err = i.runStoppable(ctx, call, aside)
 	} else {
 		call.endless.Context = ctx
-		result, err = i.compute(&call.endless, call)
+		result, err = i.compute(&call.endless, call, aside)
 	}
 	call.Ran = max(1, time.Since(start))
 	if err == nil {
@@ -51,10 +51,10 @@ func (*endless) Done() <-chan struct{} { return nil }
 func (*endless) Err() error { return nil }
 
 // runStoppable ends the run when its deadline passes or its caller is gone.
-func (i *Instance) runStoppable(ctx context.Context, call *Call) (runtime.Result, error) {
+func (i *Instance) runStoppable(ctx context.Context, call *Call, aside bool) (runtime.Result, error) {
 	ctx, cancel := context.WithDeadline(ctx, call.Deadline)
 	defer cancel()
-	result, err := i.compute(ctx, call)
+	result, err := i.compute(ctx, call, aside)
 	return result, stopped(err)
 }
 
@@ -68,20 +68,20 @@ func stopped(err error) error {
 
 // compute runs a session on the call's inputs, whose panic is an error. A
 // context that cannot end costs nothing.
-func (i *Instance) compute(ctx context.Context, call *Call) (result runtime.Result, err error) {
+func (i *Instance) compute(ctx context.Context, call *Call, aside bool) (result runtime.Result, err error) {
 	defer i.recovered(&result, &err)
 	s := call.slot
 	if s == nil || !s.holds(call.Inputs) {
-		return i.session().Run(ctx, call.Inputs, call.Outputs)
+		return i.runSession(ctx, call.Inputs, call.Outputs, aside)
 	}
-	result, err = s.run(ctx, call)
+	result, err = s.run(ctx, call, aside)
 	if err == nil || ctx.Err() != nil {
 		return result, err
 	}
 	// The model refuses the values, fails, or gives outputs of other shapes than
 	// were bound, as one does whose sizes the values decide. ONNX Runtime calls
 	// the last an invalid argument too, which no caller gave.
-	result, again := i.session().Run(ctx, call.Inputs, call.Outputs)
+	result, again := i.runSession(ctx, call.Inputs, call.Outputs, aside)
 	if again == nil {
 		s.slots.give(nil)
 	}
@@ -93,6 +93,16 @@ func (i *Instance) recovered(result *runtime.Result, err *error) {
 	if r := recover(); r != nil {
 		*result, *err = runtime.Result{}, fmt.Errorf("model %s version %s: %w: %v", i.options.Name, i.options.Version, ErrPanic, r)
 	}
+}
+
+// runSession runs the session whose turn it is; aside where that is asked for
+// and the engine can.
+func (i *Instance) runSession(ctx context.Context, inputs []runtime.Tensor, outputs []int, aside bool) (runtime.Result, error) {
+	session := i.session()
+	if a, ok := session.(runtime.AsideRunner); ok && aside {
+		return a.RunAside(ctx, inputs, outputs)
+	}
+	return session.Run(ctx, inputs, outputs)
 }
 
 // session is the one whose turn it is.
@@ -125,7 +135,7 @@ func (i *Instance) runGroup(g *group) {
 		case len(g.waiters) > 1 && !call.Deadline.IsZero() && !begin.Before(call.Deadline):
 			err = ErrDeadline
 		default:
-			wt.result, err = i.runAlone(wt.ctx, w, call, begin)
+			wt.result, err = i.runAlone(wt.ctx, w, call, begin, true)
 		}
 		wt.verdict <- err
 	}

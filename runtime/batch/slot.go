@@ -96,7 +96,7 @@ func (i *Instance) ready(ctx context.Context) *slots {
 		call.Inputs = call.slot.in
 		var res runtime.Result
 		if err == nil {
-			res, err = i.compute(ctx, &call)
+			res, err = i.compute(ctx, &call, false)
 		}
 		same := err == nil && slices.EqualFunc(res.Tensors, answers[0], func(a, b runtime.Tensor) bool {
 			return slices.Equal(a.Shape, b.Shape) && slices.Equal(a.Data, b.Data)
@@ -221,8 +221,8 @@ func (sl *slot) holds(inputs []runtime.Tensor) bool {
 }
 
 // run runs what lies in the slot. The result holds a use of its own.
-func (sl *slot) run(ctx context.Context, call *Call) (runtime.Result, error) {
-	if err := sl.binding.Run(ctx); err != nil {
+func (sl *slot) run(ctx context.Context, call *Call, aside bool) (runtime.Result, error) {
+	if err := sl.runBinding(ctx, aside); err != nil {
 		return runtime.Result{}, err
 	}
 	tensors := sl.out
@@ -235,6 +235,14 @@ func (sl *slot) run(ctx context.Context, call *Call) (runtime.Result, error) {
 	}
 	sl.uses.Add(1)
 	return runtime.NewResult(tensors, sl.release), nil
+}
+
+// runBinding runs the binding; aside where that is asked for and it can.
+func (sl *slot) runBinding(ctx context.Context, aside bool) error {
+	if a, ok := sl.binding.(runtime.AsideBinding); ok && aside {
+		return a.RunAside(ctx)
+	}
+	return sl.binding.Run(ctx)
 }
 
 // Slot returns the memory that an input of the call is to be decoded into, so

@@ -1,21 +1,12 @@
 package batch
 
 import (
-	goruntime "runtime"
 	"slices"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
-// workerNice is how far a worker's thread stands back behind the others. What
-// is short (a listener, a run of a small model) then goes before a long run at
-// once, where it would wait for the end of its time slice.
-const workerNice = 5
-
-// worker runs the calls of a lane one group after the other, on a thread of its
-// own: a core is never idle because a goroutine that was woken waits for the
-// scheduler.
+// worker runs the calls of a lane one group after the other, aside: on a thread
+// of the engine's, where the engine has any.
 type worker struct {
 	jobs  chan struct{} // a group was filled; closed at the end
 	group group
@@ -61,11 +52,6 @@ func sameRows(a, b *Call) bool {
 
 // work runs groups until the jobs end.
 func (e *Executor) work(l *lane, w *worker) {
-	// Never unlocked: the thread ends with the goroutine, since no other may
-	// have it at this priority.
-	goruntime.LockOSThread()
-	// Refused, the worker is as important as everybody else.
-	_ = unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), workerNice)
 	for range w.jobs {
 		for more := true; more; more = l.done(w) {
 			w.group.waiters[0].call.instance.runGroup(&w.group)

@@ -34,6 +34,7 @@ type doubler struct {
 	seen          map[float32]int
 	runs          []int // rows of each run
 	running, most int
+	engine        *runtimetest.Engine
 }
 
 func (d *doubler) session(shape ...int64) *runtimetest.Session {
@@ -41,13 +42,15 @@ func (d *doubler) session(shape ...int64) *runtimetest.Session {
 		shape = []int64{runtime.Dynamic, 2}
 	}
 	d.seen = map[float32]int{}
-	return runtimetest.NewSession(&runtimetest.Fake{
+	session := runtimetest.NewSession(&runtimetest.Fake{
 		Signature: runtime.Signature{
 			Inputs:  []runtime.TensorSpec{spec("x", runtime.FP32, shape...)},
 			Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, shape...)},
 		},
 		Func: d.double,
 	})
+	d.engine = session.Engine()
+	return session
 }
 
 func (d *doubler) double(ctx context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
@@ -171,6 +174,9 @@ func TestALongRunIsMadeByAWorkerUnlessAllIsIdle(t *testing.T) {
 		wg.Wait()
 		if model.most != 2 || len(model.runs) != 8 {
 			t.Errorf("%d runs, up to %d at once, want 8 and 2", len(model.runs), model.most)
+		}
+		if got := model.engine.AsideRuns.Load(); got != 7 {
+			t.Errorf("%d runs were made aside, want all but the first", got)
 		}
 		synctest.Wait() // a worker tells its caller before it rests
 		if got, want := executor.Stats(), (Stats{Permits: 4}); got != want {

@@ -16,7 +16,10 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-var _ runtime.Binder = (*session)(nil)
+var (
+	_ runtime.Binder       = (*session)(nil)
+	_ runtime.AsideBinding = (*bound)(nil)
+)
 
 // bound is a run whose values and binding were made beforehand.
 type bound struct {
@@ -116,7 +119,12 @@ func (b *bound) Inputs() []runtime.Tensor { return b.in }
 func (b *bound) Outputs() []runtime.Tensor { return b.out }
 
 // Run is one call of C, without an allocation where ctx cannot end.
-func (b *bound) Run(ctx context.Context) error {
+func (b *bound) Run(ctx context.Context) error { return b.run(ctx, false) }
+
+// RunAside is Run on a thread of C that stands back behind all others.
+func (b *bound) RunAside(ctx context.Context) error { return b.run(ctx, true) }
+
+func (b *bound) run(ctx context.Context, aside bool) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -129,7 +137,9 @@ func (b *bound) Run(ctx context.Context) error {
 	}
 	s := b.session
 	return s.stoppable(ctx, func(options unsafe.Pointer) error {
-		C.segue_run_bound(s.engine.api, s.pointer, b.c, options)
+		if !aside || !s.engine.hands.run(s.pointer, b.c, options) {
+			C.segue_run_bound(s.engine.api, s.pointer, b.c, options)
+		}
 		return s.runError(&b.c.err, b.in)
 	})
 }

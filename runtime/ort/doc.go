@@ -21,6 +21,9 @@
 // priority, in threads of C (errand.h): a swap takes from the requests next to
 // nothing of the processors.
 //
+// Runs that are made aside have threads of C too (hand.h), which stay: the
+// kernel lets what is short go before them.
+//
 // A library for CUDA is that of the wheel onnxruntime-gpu, with the libraries of
 // CUDA and cuDNN that it was built for; deploy/scripts/onnxruntime-cuda.sh puts
 // them into the cache, and ONNXRUNTIME_LIB points at the result. The libraries

@@ -49,6 +49,7 @@ type Engine struct {
 	// memory is for inputs that have to be copied before ONNX Runtime may
 	// read them.
 	memory *runtime.Pool
+	hands  *hands
 
 	mu sync.Mutex
 	// sessions counts those open or closed with results still held.
@@ -115,6 +116,7 @@ func openLibrary(path string) (*Engine, error) {
 		version:  C.GoString(C.segue_api_version(api)),
 		trimmer:  startTrimmer(),
 		memory:   runtime.NewPool(),
+		hands:    &hands{api: api},
 	}, nil
 }
 
@@ -177,6 +179,7 @@ func (e *Engine) Close() error {
 		return fmt.Errorf("close onnxruntime: %d sessions are open or have results that were not released", sessions)
 	}
 	e.trimmer.stop()
+	e.hands.stop()
 	err := binding.DestroyEnvironment()
 	C.segue_api_close(e.api)
 	environment.Unlock()

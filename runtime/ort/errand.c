@@ -3,11 +3,12 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "thread.h"
 
 static int64_t cpu_now(void) {
   struct timespec now;
@@ -71,27 +72,10 @@ static void *run_errand(void *argument) {
   return NULL;
 }
 
-// start_thread starts a detached thread that takes no signals but its own
-// faults: what is sent to the process is for the threads that Go knows.
-static int start_thread(pthread_t *thread, void *(*body)(void *), void *argument, int detached) {
-  const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
-  sigset_t blocked, before;
-  sigfillset(&blocked);
-  for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) sigdelset(&blocked, faults[i]);
-  pthread_attr_t attributes;
-  pthread_attr_init(&attributes);
-  if (detached) pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-  pthread_sigmask(SIG_SETMASK, &blocked, &before);
-  int failed = pthread_create(thread, &attributes, body, argument);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attributes);
-  return failed;
-}
-
 int segue_errand_start(segue_errand *e) {
   pthread_mutex_init(&e->mutex, NULL);
   pthread_t thread;
-  return start_thread(&thread, run_errand, e, 1);
+  return segue_thread_start(&thread, run_errand, e, 1);
 }
 
 int segue_errand_raise(segue_errand *e, int nice) {
@@ -114,6 +98,6 @@ int segue_may_raise(int from, int to) {
   int levels[] = {from, to};
   pthread_t thread;
   void *may = NULL;
-  if (start_thread(&thread, try_raise, levels, 0) == 0) pthread_join(thread, &may);
+  if (segue_thread_start(&thread, try_raise, levels, 0) == 0) pthread_join(thread, &may);
   return may != NULL;
 }

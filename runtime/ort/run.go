@@ -20,12 +20,23 @@ import (
 // ONNX Runtime gives other last bits on it. The outputs are ONNX Runtime's own
 // memory until the Result is released, and may be read after Close.
 func (s *session) Run(ctx context.Context, inputs []runtime.Tensor, outputs []int) (runtime.Result, error) {
+	return s.run(ctx, inputs, outputs, false)
+}
+
+// RunAside is Run on a thread of C that stands back behind all others.
+func (s *session) RunAside(ctx context.Context, inputs []runtime.Tensor, outputs []int) (runtime.Result, error) {
+	return s.run(ctx, inputs, outputs, true)
+}
+
+func (s *session) run(ctx context.Context, inputs []runtime.Tensor, outputs []int, aside bool) (runtime.Result, error) {
 	f, err := s.prepare(ctx, inputs, outputs)
 	if err != nil {
 		return runtime.Result{}, err
 	}
 	err = s.stoppable(ctx, func(options unsafe.Pointer) error {
-		C.segue_run(s.engine.api, s.pointer, f.c, options)
+		if !aside || !s.engine.hands.run(s.pointer, f.c, options) {
+			C.segue_run(s.engine.api, s.pointer, f.c, options)
+		}
 		goruntime.KeepAlive(inputs)
 		return s.runError(&f.c.err, inputs)
 	})

@@ -37,7 +37,7 @@ type session struct {
 	parted bool // closed: frames that come back are freed
 }
 
-var _ runtime.Session = (*session)(nil)
+var _ runtime.AsideRunner = (*session)(nil)
 
 func (e *Engine) openSession(path string, opts runtime.Options) (runtime.Session, error) {
 	if err := checkFile(path); err != nil {

@@ -27,7 +27,8 @@ func TestARunEndsWithItsContext(t *testing.T) {
 	}()
 	copy(b.Inputs()[0].Data, inputs[0].Data)
 	for name, run := range map[string]func(context.Context) error{
-		"bound": b.Run,
+		"bound":       b.Run,
+		"bound aside": b.(runtime.AsideBinding).RunAside,
 		"not bound": func(ctx context.Context) error {
 			res, err := session.Run(ctx, inputs, nil)
 			res.Release()

@@ -29,6 +29,7 @@ func ConformanceWithin(t *testing.T, tolerance float64, newEngine func(t *testin
 	t.Run("data types", func(t *testing.T) { conformTypes(t, engine) })
 	t.Run("requests", func(t *testing.T) { conformRequests(t, engine) })
 	t.Run("bindings", func(t *testing.T) { conformBindings(t, engine) })
+	t.Run("aside", func(t *testing.T) { conformAside(t, engine, tolerance) })
 	t.Run("lifecycle", func(t *testing.T) { conformLifecycle(t, engine) })
 	t.Run("concurrency", func(t *testing.T) { conformConcurrency(t, engine) })
 	if err := engine.Close(); err != nil {

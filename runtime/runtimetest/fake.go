@@ -60,6 +60,8 @@ type Engine struct {
 	OpenSessions, HeldResults atomic.Int64
 	// BoundRuns counts every run of a binding, Bindings those not closed yet.
 	BoundRuns, Bindings atomic.Int64
+	// AsideRuns counts every run that was made aside, of a binding or not.
+	AsideRuns atomic.Int64
 }
 
 var _ runtime.Engine = (*Engine)(nil)
@@ -118,7 +120,7 @@ type Session struct {
 	closed atomic.Bool
 }
 
-var _ runtime.Session = (*Session)(nil)
+var _ runtime.AsideRunner = (*Session)(nil)
 
 // Engine returns the engine that counts this session's runs.
 func (s *Session) Engine() *Engine { return s.engine }
@@ -161,6 +163,12 @@ func (s *Session) Run(ctx context.Context, inputs []runtime.Tensor, outputs []in
 	}
 	s.engine.HeldResults.Add(1)
 	return runtime.NewResult(tensors, func() { s.engine.HeldResults.Add(-1) }), nil
+}
+
+// RunAside is Run, and counted.
+func (s *Session) RunAside(ctx context.Context, inputs []runtime.Tensor, outputs []int) (runtime.Result, error) {
+	s.engine.AsideRuns.Add(1)
+	return s.Run(ctx, inputs, outputs)
 }
 
 func (s *Session) check(inputs []runtime.Tensor, outputs []int) error {

@@ -9,7 +9,10 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-var _ runtime.Binder = (*Session)(nil)
+var (
+	_ runtime.Binder       = (*Session)(nil)
+	_ runtime.AsideBinding = (*binding)(nil)
+)
 
 // binding is a fake's run made ready.
 type binding struct {
@@ -89,6 +92,12 @@ func (b *binding) Run(ctx context.Context) error {
 		copy(b.out[i].Data, t.Data)
 	}
 	return nil
+}
+
+// RunAside is Run, and counted.
+func (b *binding) RunAside(ctx context.Context) error {
+	b.session.engine.AsideRuns.Add(1)
+	return b.Run(ctx)
 }
 
 // Close frees the memory; a second Close is an error.
