@@ -110,9 +110,18 @@ type VersionStatus struct {
 	// State is the loader's: wanted, fetching, verifying, probing, opening,
 	// warming, draining, gone, VersionReady or VersionFailed.
 	State string `json:"state"`
-	// Reason says why, where the state is VersionFailed; of a version that
-	// serves, which rule of now about signatures it does not keep.
+	// Reason says why, where the state is VersionFailed, and why the last try
+	// failed while the version is tried again; of one that serves, which rule of
+	// now about signatures it does not keep.
 	Reason string `json:"reason,omitempty"`
+	// Attempt counts the tries of a version that has failed, and RetryAt is
+	// when a Failed one is tried next; zero where it is not.
+	Attempt int       `json:"attempt,omitempty"`
+	RetryAt time.Time `json:"retry_at,omitzero"`
+	// FetchedBytes and SizeBytes say how far a version is that is being
+	// fetched; SizeBytes is 0 where that is not known.
+	FetchedBytes int64 `json:"fetched_bytes,omitempty"`
+	SizeBytes    int64 `json:"size_bytes,omitempty"`
 	// SignedBy is who signed the artifact: a signer of the settings and, in
 	// brackets, the subject of the certificate.
 	SignedBy string `json:"signed_by,omitempty"`
@@ -280,6 +289,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
 		v.Warnings, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = nil, "", "", time.Time{}, nil, nil
+		v.Attempt, v.RetryAt, v.FetchedBytes, v.SizeBytes = 0, time.Time{}, 0, 0
 		return v, true
 	})
 	return m

@@ -103,7 +103,8 @@ type fakeLoader struct {
 	// state is how far the versions with content at a URI are, by content;
 	// Ready where it is not named.
 	state  map[string]loader.State
-	tried  map[string]bool // versions that failed before and are tried again
+	tried  map[string]bool          // versions that failed before and are tried again
+	more   map[string]loader.Status // what else the status says, by content
 	wanted map[loader.Wanted]struct{}
 	router *router
 }
@@ -140,6 +141,10 @@ func (f *fakeLoader) Lookup(w loader.Wanted) (*loader.Resident, loader.Status) {
 	}
 	content := strings.TrimPrefix(w.URI, "file:/")
 	st := loader.Status{Wanted: w, State: f.state[content], Attempt: 1}
+	if more, ok := f.more[content]; ok {
+		more.Wanted, more.State = w, st.State
+		st = more
+	}
 	if f.tried[content] {
 		st.Attempt = 2
 	}

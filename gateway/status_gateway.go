@@ -103,6 +103,15 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 			if st.SignedBy != nil {
 				v.SignedBy = st.SignedBy.String()
 			}
+			if st.State == loader.StateFetching {
+				v.FetchedBytes, v.SizeBytes = st.Fetched, st.Size
+			}
+			if st.Reason != "" {
+				v.Attempt = st.Attempt
+			}
+			if st.State == loader.StateFailed && !st.RetryAt.IsZero() {
+				v.RetryAt = st.RetryAt.UTC()
+			}
 			if res != nil {
 				if err := r.signatures.unsigned(w, st.SignedBy); err != nil {
 					v.Reason = "serves on, though " + err.Error()

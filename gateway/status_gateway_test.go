@@ -3,6 +3,7 @@ package gateway
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/loader"
@@ -59,5 +60,24 @@ func TestSharesSumToOneAndNameEveryVersion(t *testing.T) {
 	got := shares(map[string]float64{"1": 0.2, "2": 0.6}, doc)
 	if len(got) != 3 || math.Abs(got["1"]-0.25) > 1e-12 || math.Abs(got["2"]-0.75) > 1e-12 || got["3"] != 0 {
 		t.Errorf("%v", got)
+	}
+}
+
+func TestTheStatusSaysHowFarAVersionIsAndWhenItIsTriedAgain(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a 2:b", "1=50 2=50")
+	at := b.now.Add(time.Minute)
+	b.loader.more = map[string]loader.Status{
+		"a": {Fetched: 12, Size: 40, Attempt: 3, Reason: "connection reset"},
+		"b": {Fetched: 12, Size: 40, Attempt: 2, RetryAt: at},
+	}
+	b.loader.state["a"], b.loader.state["b"] = loader.StateFetching, loader.StateFailed
+	b.read()
+	got := b.status("mozart").Versions
+	if v := got["1"]; v.FetchedBytes != 12 || v.SizeBytes != 40 || v.Attempt != 3 || v.Reason != "connection reset" || !v.RetryAt.IsZero() {
+		t.Errorf("version 1: %+v", v)
+	}
+	if v := got["2"]; v.FetchedBytes != 0 || v.SizeBytes != 0 || v.Attempt != 2 || v.Reason != "broken" || !v.RetryAt.Equal(at) {
+		t.Errorf("version 2: %+v", v)
 	}
 }

@@ -11,7 +11,10 @@
 //   - versions do not disturb each other: one that fails or hangs delays
 //     another at most by a slot of the bounded number of loads;
 //   - a version that is wanted without a digest is pinned to the digest with
-//     which it first became Ready, for the life of the process.
+//     which it first became Ready, for the life of the process, and after it
+//     for as long as the cache has that artifact. (One that lies on this
+//     machine is in no cache: after a restart what lies there counts, as there
+//     is nothing else that could serve.)
 //
 // It never decides who answers a request, never unloads a version that is
 // wanted, and never calls back with a lock held.

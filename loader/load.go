@@ -51,6 +51,9 @@ func (m *Manager) load(ctx context.Context, t *try) {
 		f = l.announce()
 	}
 	if f == nil {
+		if t.wanted.Digest == "" {
+			m.options.Keeper.Pin(t.wanted.String(), t.wanted.ref(), l.artifact.Digest)
+		}
 		return
 	}
 	if l.instance != nil {
@@ -103,6 +106,9 @@ func (l *loading) run(ctx context.Context) *failure {
 	return nil
 }
 
+// progressShown is how often a fetch under way is announced.
+const progressShown = 2 * time.Second
+
 func (l *loading) fetch(ctx context.Context) *failure {
 	select {
 	case l.fetchSlots <- struct{}{}:
@@ -115,44 +121,42 @@ func (l *loading) fetch(ctx context.Context) *failure {
 	if w.Digest == "" && l.options.RequireDigest() {
 		return passing(causeDigest, errors.New("no digest is given, and the settings require one"))
 	}
-	ref := store.Ref{URI: w.URI, Base: w.Base, Digest: l.expectedDigest()}
+	ref := store.Ref{URI: w.URI, Base: w.Base, Digest: l.expectedDigest(w)}
 	var err error
+	var shown time.Time
 	l.path, l.release, err = l.options.Stores.Fetch(ctx, ref, func(done, total int64) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.try.status.Fetched, l.try.status.Size = done, total
+		if now := time.Now(); now.Sub(shown) >= progressShown {
+			shown = now
+			signal(l.changed)
+		}
 	})
 	if err != nil {
-		return &failure{cause: causeFetch, permanent: store.IsPermanent(err), err: err}
+		f := &failure{cause: causeFetch, permanent: store.IsPermanent(err), err: err}
+		if errors.Is(err, store.ErrDigest) {
+			f.cause = causeDigest
+		}
+		return f
 	}
 	return nil
 }
-
-// expectedDigest returns the digest that is stated or pinned, empty where
-// there is none.
-func (l *loading) expectedDigest() string {
-	w := l.try.wanted
-	if w.Digest != "" {
-		return w.Digest
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.pins[pinOf(w)]
-}
-
-func pinOf(w Wanted) pin { return pin{w.Model, w.Version, w.URI, w.Base} }
 
 func (l *loading) verify(ctx context.Context) *failure {
 	l.enter(StateVerifying)
 	var err error
 	if l.artifact, err = l.verifier.Verify(ctx, l.path); err != nil {
+		if ctx.Err() == nil {
+			l.options.Keeper.Doubt(l.path)
+		}
 		return passing(causeVerify, fmt.Errorf("%s: %w", l.try.wanted.URI, err))
 	}
 	l.warn(l.artifact.Warnings)
 	l.mu.Lock()
 	l.try.status.Digest = l.artifact.Digest
 	l.mu.Unlock()
-	if want := l.expectedDigest(); want != "" && want != l.artifact.Digest {
+	if want := l.expectedDigest(l.try.wanted); want != "" && want != l.artifact.Digest {
 		return differs(l.artifact.Digest, l.try.wanted, want)
 	}
 	return l.signed()

@@ -24,6 +24,7 @@ type Manager struct {
 	terms  map[Wanted]Terms
 	tries  []*try
 	pins   map[pin]string
+	kept   map[Wanted]struct{} // what the cache was told of
 }
 
 // pin identifies a version whose digest nobody stated.
@@ -55,6 +56,7 @@ func New(options Options) *Manager {
 // SetWanted states the full set of versions to have in memory. What is left
 // out is cancelled, or drained and closed. Duplicates count once.
 func (m *Manager) SetWanted(all []Wanted) {
+	m.keep(all)
 	m.mu.Lock()
 	m.wanted = slices.Clone(all)
 	m.mu.Unlock()

@@ -29,10 +29,27 @@ type OpenRequest struct {
 	Report probe.Report
 }
 
+// Keeper is what a Manager asks of a cache of artifacts, besides to fetch.
+type Keeper interface {
+	// Keep states the full set of artifacts that may be fetched again at any
+	// time, so that none of them is removed to make room. It must not block.
+	Keep(refs []store.Ref)
+	// Doubt says that what was fetched to a path did not verify.
+	Doubt(path string)
+	// Pin notes that a reference without a digest, as a model's version names
+	// it, came to serve with a digest. Pinned returns that digest for as long
+	// as its artifact is to be had without the store, and else nothing: who
+	// had to be without both would have nothing to serve.
+	Pin(version string, ref store.Ref, digest string)
+	Pinned(version string, ref store.Ref) (digest string)
+}
+
 // Options configure a Manager. Stores and Open are needed.
 type Options struct {
 	// Stores fetches artifacts.
 	Stores store.Store
+	// Keeper is the cache behind Stores. Nil is none.
+	Keeper Keeper
 	// Probe tries an artifact before it is opened here. Nil skips it.
 	Probe probe.Func
 	// Open makes an instance. It is the caller's duty to return early when the
@@ -69,6 +86,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Signatures == nil {
 		o.Signatures = func(Wanted) signing.Policy { return signing.Policy{} }
+	}
+	if o.Keeper == nil {
+		o.Keeper = noKeeper{}
 	}
 	if o.RequireDigest == nil {
 		o.RequireDigest = func() bool { return false }

@@ -101,6 +101,8 @@ func plan(now time.Time, wanted []Wanted, tries []view) (actions []action, wake 
 const (
 	firstBackoff = time.Second
 	maxBackoff   = 30 * time.Second
+	// maxWait bounds how long a store may ask to be left alone for.
+	maxWait = 10 * time.Minute
 )
 
 // backoff returns how long to wait after the nth failed try, counted from 1:

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/segue-serving/segue/loader/store"
 )
 
 // step does what the plan says. Idle is true when the Manager is to stop and
@@ -145,7 +147,8 @@ func (m *Manager) failed(t *try, f *failure, reason string) {
 		log.Error("version failed, and is not tried again")
 		return
 	}
-	t.retryAt = time.Now().Add(backoff(t.status.Attempt, rand.Float64()))
+	wait := max(backoff(t.status.Attempt, rand.Float64()), min(store.WaitOf(f.err), maxWait))
+	t.retryAt = time.Now().Add(wait)
 	t.status.RetryAt = t.retryAt
 	level := slog.LevelWarn
 	if again {

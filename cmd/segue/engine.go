@@ -16,7 +16,6 @@ import (
 	"github.com/segue-serving/segue/gateway"
 	"github.com/segue-serving/segue/loader"
 	"github.com/segue-serving/segue/loader/probe"
-	"github.com/segue-serving/segue/loader/store"
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/batch"
 	"github.com/segue-serving/segue/runtime/ort"
@@ -67,12 +66,16 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 	if err != nil {
 		return nil, err
 	}
+	stores, artifacts, err := openStores(p, registry, log)
+	if err != nil {
+		return nil, err
+	}
 	return gateway.New(gateway.Options{
 		Source: source, Store: source, Announcer: source, SourceID: p.config, StateDir: p.stateDir,
 		Instance: p.instance, Version: version,
 		Loader: loader.Options{
-			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, store.NewMetrics(registry)),
-			Probe:  probe.NewCache(engine.Version(), child.Probe).Probe,
+			Stores: stores, Keeper: artifacts,
+			Probe: probe.NewCache(engine.Version(), child.Probe).Probe,
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
 				if message := tooManyThreads(cores, r.Wanted); message != "" {
 					log.Warn(message, "model", r.Wanted.Model, "version", r.Wanted.Version)

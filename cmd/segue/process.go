@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/segue-serving/segue/configs"
 )
 
 // process is what the settings say, checked and typed.
@@ -18,6 +20,7 @@ type process struct {
 	data, metrics, admin                      keyPair
 	appEnv, logLevel, logFormat, modelVersion string
 	batchSize, maxDimension                   int
+	cacheSize                                 int64
 	shutdownDelay, shutdownTimeout            time.Duration
 	library                                   string
 	nativeHistograms                          bool
@@ -42,8 +45,8 @@ func (s *settings) check(hostname string) (process, error) {
 		metricsEndpoint: c.metricsEndpoint(),
 		appEnv:          c.oneOf("app-env", "development", "staging", "production"),
 		batchSize:       c.number("batch-size", 1), maxDimension: c.number("max-sequence-length", 0),
-		nativeHistograms: c.truth("native-histograms"),
-		shutdownDelay:    c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
+		nativeHistograms: c.truth("native-histograms"), cacheSize: c.size("cache-size"),
+		shutdownDelay: c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
 	}
 	if v := s.get("unix-socket"); v != "off" {
 		p.unixSocket = v
@@ -123,6 +126,14 @@ func (c *checking) number(flag string, least int) int {
 		c.bad(flag, fmt.Sprintf("a whole number from %d", least))
 	}
 	return n
+}
+
+func (c *checking) size(flag string) int64 {
+	size, err := configs.ParseSize(c.get(flag))
+	if err != nil || size <= 0 {
+		c.bad(flag, "a size such as 10GiB")
+	}
+	return int64(size)
 }
 
 func (c *checking) truth(flag string) bool {

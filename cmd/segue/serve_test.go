@@ -263,7 +263,7 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 	if strings.Contains(out.String(), "very secret") {
 		t.Error("the token is printed")
 	}
-	for _, want := range []string{"batch-size 8 --batch-size", "http-addr :9000 API_PORT", "log-level debug SEGUE_LOG_LEVEL", "shutdown-delay 5s default",
+	for _, want := range []string{"batch-size 8 --batch-size", "http-addr :9000 API_PORT", "log-level debug SEGUE_LOG_LEVEL", "shutdown-delay 5s default", "cache-size 10GiB default",
 		"CONSUL_HTTP_TOKEN ******** environment"} {
 		found := false
 		for line := range strings.Lines(out.String()) {
@@ -277,14 +277,14 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 
 func TestWrongSettingsAreAllNamed(t *testing.T) {
 	signals := make(chan os.Signal)
-	for _, v := range []string{"API_PORT", "LOG_LEVEL", "APP_ENV", "BATCH_SIZE"} {
+	for _, v := range []string{"API_PORT", "LOG_LEVEL", "APP_ENV", "BATCH_SIZE", "SEGUE_CACHE_SIZE"} {
 		t.Setenv(v, "nonsense")
 	}
 	s := newSettings(os.Getenv)
 	cmd := serveCommand(signals)
 	s.resolve(cmd.Flags(), os.Getenv)
 	_, err := s.check("host")
-	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size"} {
+	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size", "cache-size"} {
 		if err == nil || !strings.Contains(err.Error(), want+" is ") {
 			t.Errorf("%s is not named in %v", want, err)
 		}

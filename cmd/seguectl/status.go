@@ -259,9 +259,7 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 		if v.SignedBy != "" {
 			row = append(slices.Clip(row), "signed by "+oneLine(v.SignedBy))
 		}
-		if v.Reason != "" {
-			row = append(slices.Clip(row), oneLine(v.Reason))
-		}
+		row = append(slices.Clip(row), versionNotes(v)...)
 		state := v.State
 		if state == "" {
 			state = "-"
@@ -270,6 +268,26 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 			percent(m.Weights[version]), strings.Join(row, "; "))
 	}
 }
+
+// versionNotes say how a version that does not serve yet stands.
+func versionNotes(v configs.VersionStatus) []string {
+	var notes []string
+	switch {
+	case v.SizeBytes > 0:
+		notes = append(notes, fmt.Sprintf("%.1f of %.1f MiB", mebibytes(v.FetchedBytes), mebibytes(v.SizeBytes)))
+	case v.FetchedBytes > 0:
+		notes = append(notes, fmt.Sprintf("%.1f MiB", mebibytes(v.FetchedBytes)))
+	}
+	if v.Reason != "" {
+		notes = append(notes, oneLine(v.Reason))
+	}
+	if !v.RetryAt.IsZero() {
+		notes = append(notes, fmt.Sprintf("try %d at %s", v.Attempt+1, clock(v.RetryAt)))
+	}
+	return notes
+}
+
+func mebibytes(n int64) float64 { return float64(n) / (1 << 20) }
 
 func modelNotes(m configs.ModelStatus) []string {
 	var notes []string
