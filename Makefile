@@ -11,11 +11,19 @@ CONSUL_VERSION := 1.22.0
 STATICCHECK_VERSION := 0.8.2
 CONSUL := $(CACHE)/bin/consul-$(CONSUL_VERSION)
 STATICCHECK := $(CACHE)/bin/staticcheck-$(STATICCHECK_VERSION)
+SEAWEEDFS := $(CACHE)/bin/weed-4.48
+REGISTRY := $(CACHE)/bin/registry-3.1.2
+FAKE_GCS := $(CACHE)/bin/fake-gcs-server-1.56.1
+AZURITE := $(CACHE)/azurite-3.35.0
 FUZZTIME ?= 60s
 SOAK_RESULTS ?= bench/results
 DEVICE ?= cuda:0
 
 export CONSUL_BINARY := $(CONSUL)
+export SEAWEEDFS_BINARY := $(SEAWEEDFS)
+export REGISTRY_BINARY := $(REGISTRY)
+export FAKE_GCS_BINARY := $(FAKE_GCS)
+export AZURITE_DIR := $(AZURITE)
 
 .PHONY: help
 help: ## List the targets
@@ -95,7 +103,7 @@ train: ## Train the example models again and release them into configs/examples/
 
 # The real parts that tests use: built or fetched once into the cache.
 .PHONY: parts
-parts: consul
+parts: consul stores
 
 .PHONY: consul
 consul: $(CONSUL) ## Build the Consul agent of the tests into the cache (minutes, once)
@@ -103,6 +111,26 @@ consul: $(CONSUL) ## Build the Consul agent of the tests into the cache (minutes
 $(CONSUL):
 	@echo 'Building Consul $(CONSUL_VERSION) for the tests: 4 to 8 minutes, once …'
 	@mkdir -p $(@D) && cd deploy/tools/consul && go build -o $@.tmp github.com/hashicorp/consul && mv $@.tmp $@
+
+.PHONY: stores
+stores: $(SEAWEEDFS) $(REGISTRY) $(FAKE_GCS) $(AZURITE) ## Put the artifact stores of the tests into the cache (a minute or two, once)
+
+$(SEAWEEDFS):
+	@deploy/scripts/seaweedfs.sh $@
+
+$(REGISTRY):
+	@echo 'Building the OCI registry of the tests, once …'
+	@mkdir -p $(@D) && cd deploy/tools/registry && go build -o $@.tmp github.com/distribution/distribution/v3/cmd/registry && mv $@.tmp $@
+
+$(FAKE_GCS):
+	@echo 'Building the emulator of Google Cloud Storage, once …'
+	@mkdir -p $(@D) && cd deploy/tools/gcs && go build -o $@.tmp github.com/fsouza/fake-gcs-server && mv $@.tmp $@
+
+$(AZURITE):
+	@command -v npm >/dev/null || { echo 'npm is missing, which fetches Azurite (Debian, Ubuntu: apt install npm)' >&2; exit 1; }
+	@echo 'Fetching Azurite (186 MB unpacked), once …'
+	@rm -rf $@.tmp && mkdir -p $@.tmp && cp deploy/tools/azurite/package*.json $@.tmp && \
+	npm ci --prefix $@.tmp --omit=dev --ignore-scripts --no-audit --no-fund --silent && mv $@.tmp $@
 
 $(STATICCHECK):
 	@echo 'Building staticcheck $(STATICCHECK_VERSION), once …'
