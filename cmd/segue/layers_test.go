@@ -53,6 +53,7 @@ var owners = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2":        {"loader/store"},
 	"github.com/Azure/azure-sdk-for-go":   {"loader/store"},
 	"cloud.google.com/go":                 {"loader/store"},
+	"oras.land/oras-go/v2":                {"loader/store"},
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},
 	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
 	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "loader", "loader/store", "loader/cache"},

@@ -133,13 +133,13 @@ func (c *checkedFile) WriteTo(w io.Writer) (int64, error) {
 	return io.Copy(w, struct{ io.Reader }{c})
 }
 
-// Manifests says whether what lies in a store is the artifact of a digest: nil,
-// or ErrExists with the digest that it has.
-func Manifests(there []byte, digest string) error {
-	if got := artifact.Digest(there); got != digest {
-		return fmt.Errorf("%w: its digest is %s, and that of what is pushed %s: a version never changes, so push it under another name", ErrExists, got, digest)
+// SameDigest says whether the artifact that lies in a store is the one that is
+// pushed: nil, or ErrExists with both digests.
+func SameDigest(there, pushed string) error {
+	if there == pushed {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: its digest is %q, and that of what is pushed %s: a version never changes, so push it under another name", ErrExists, there, pushed)
 }
 
 // ReadManifest reads a manifest from an origin, whole.

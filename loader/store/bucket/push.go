@@ -44,7 +44,7 @@ func (s *Store) Push(ctx context.Context, ref store.Ref, dir, digest string, pro
 
 // same says whether a manifest that is there already has a digest.
 func (o *origin) same(there []byte, digest string) error {
-	if err := store.Manifests(there, digest); err != nil {
+	if err := store.SameDigest(artifact.Digest(there), digest); err != nil {
 		return fmt.Errorf("%s: %w", o.place.uri, err)
 	}
 	return nil

@@ -36,7 +36,7 @@ func StartRegistry(t testing.TB, login bool) *Registry {
 		auth, status = fmt.Sprintf("auth: {htpasswd: {realm: segue, path: %q}}\n", passwords), 401
 	}
 	config := filepath.Join(dir, "config.yml")
-	write(t, config, fmt.Sprintf("version: 0.1\nlog: {level: warn}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n%s",
+	write(t, config, fmt.Sprintf("version: 0.1\nlog: {level: warn, accesslog: {disabled: true}}\nstorage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}\nhttp: {addr: %q}\n%s",
 		filepath.Join(dir, "data"), r.Addr, auth))
 	serve(t, func() bool { return answers("http://"+r.Addr+"/v2/", status) }, binary, "serve", config)
 	return r
