@@ -103,7 +103,12 @@ train: ## Train the example models again and release them into configs/examples/
 
 # The real parts that tests use: built or fetched once into the cache.
 .PHONY: parts
-parts: consul stores
+parts: consul stores python-parts
+
+# MLflow and DVC (400 MB, a minute, once).
+.PHONY: python-parts
+python-parts:
+	@deploy/scripts/venv.sh deploy/parts/*/ >/dev/null
 
 .PHONY: consul
 consul: $(CONSUL) ## Build the Consul agent of the tests into the cache (minutes, once)

@@ -29,6 +29,7 @@ var layers = map[string][]string{
 	"loader/artifact/signing":   {},
 	"loader/store":              {"loader/artifact"},
 	"loader/cache":              {"loader/artifact", "loader/store"},
+	"loader/store/mlflow":       {"loader/store", "deploy/parts"},
 	"loader/probe":              {"runtime", "loader/artifact"},
 	"loader":                    {"runtime", "loader/..."},
 	"gateway/rollout":           {"configs"},
@@ -39,6 +40,7 @@ var layers = map[string][]string{
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
 	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact", "loader/store", "drift/...", "runtime"},
+	"deploy/parts":              {},
 	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb"},
 }
 
