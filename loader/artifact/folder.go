@@ -21,6 +21,8 @@ type folder struct {
 	root *os.Root
 	// only is the name of the model where the artifact is one bare file.
 	only string
+	// progress is told of bytes that were hashed, nil for nobody.
+	progress func(bytes int)
 }
 
 // openFolder opens the artifact at a path: a folder, or a bare .onnx file.
@@ -99,7 +101,7 @@ func (f *folder) describe(ctx context.Context, name string) (File, fs.FileInfo, 
 	}
 	defer file.Close()
 	hash := sha256.New()
-	size, err := io.Copy(hash, contextReader{ctx, file})
+	size, err := io.Copy(hash, contextReader{ctx, file, f.progress})
 	if err != nil {
 		return File{}, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
 	}
@@ -120,26 +122,32 @@ func (f *folder) graph(name string) (*Graph, error) {
 	return g, nil
 }
 
-// contextReader ends a long copy when its context does.
+// contextReader ends a long copy when its context does, and says how far it is.
 type contextReader struct {
 	ctx context.Context
 	io.Reader
+	progress func(bytes int)
 }
 
 func (r contextReader) Read(b []byte) (int, error) {
 	if err := r.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return r.Reader.Read(b)
+	n, err := r.Reader.Read(b)
+	if r.progress != nil {
+		r.progress(n)
+	}
+	return n, err
 }
 
 // checkExternal holds the files that a model names against what the folder
 // has: each must be listed, large enough, and a file of its own. An engine
 // refuses a symbolic link as external data but follows a hard link, which
 // could be one to a file of the machine that the model then gives away in its
-// answers. Listed files that no tensor names may have other links: caches
-// that store by content make them.
-func checkExternal(g *Graph, model string, listed map[string]fs.FileInfo) error {
+// answers. Neither may lie on its way, not even a link that stays inside. Listed
+// files that no tensor names may be links inside the folder, as a ConfigMap's
+// are, or have other links: caches that store by content make them.
+func (f *folder) checkExternal(g *Graph, model string, listed map[string]fs.FileInfo) error {
 	for _, e := range g.External {
 		name := path.Join(path.Dir(model), e.Location)
 		info, ok := listed[name]
@@ -149,9 +157,34 @@ func checkExternal(g *Graph, model string, listed map[string]fs.FileInfo) error 
 		if e.End > info.Size() {
 			return fmt.Errorf("%s: external data reaches to byte %d of a file of %d", name, e.End, info.Size())
 		}
+		if link, err := f.linkOn(name); err != nil {
+			return err
+		} else if link != "" {
+			return fmt.Errorf("%s: external data through the symbolic link %s, want a file of its own", name, link)
+		}
 		if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
 			return fmt.Errorf("%s: external data has %d hard links, want a file of its own", name, stat.Nlink)
 		}
 	}
 	return nil
+}
+
+// linkOn returns the first symbolic link among a name and the folders above it,
+// empty where there is none.
+func (f *folder) linkOn(name string) (string, error) {
+	for end := 0; end < len(name); {
+		if next := strings.IndexByte(name[end+1:], '/'); next >= 0 {
+			end += 1 + next
+		} else {
+			end = len(name)
+		}
+		info, err := f.root.Lstat(filepath.FromSlash(name[:end]))
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name[:end], withoutPath(err))
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			return name[:end], nil
+		}
+	}
+	return "", nil
 }

@@ -74,7 +74,7 @@ func (a *Artifact) make(ctx context.Context, f *folder) error {
 		a.Manifest.Files = append(a.Manifest.Files, file)
 		a.files[name] = info
 	}
-	if err := checkExternal(graph, model, a.files); err != nil {
+	if err := f.checkExternal(graph, model, a.files); err != nil {
 		return err
 	}
 	signature, err := graph.Signature()

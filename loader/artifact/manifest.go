@@ -3,7 +3,6 @@ package artifact
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"path"
 	"strings"
@@ -117,11 +116,11 @@ func (m *Manifest) ModelPath() (string, error) {
 // Marshal writes a manifest as it lies in manifest.json. Equal manifests give
 // equal bytes, so a manifest made twice of the same files has one digest.
 func Marshal(m *Manifest) ([]byte, error) {
-	body, err := json.MarshalIndent(m, "", " ")
+	body, err := layOut(m)
 	if err != nil {
 		return nil, fmt.Errorf("write manifest: %w", err)
 	}
-	return append(body, '\n'), nil
+	return body, nil
 }
 
 // Digest returns the digest of a manifest's bytes, "sha256:" and 64

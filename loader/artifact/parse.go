@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/segue-serving/segue/runtime"
 )
@@ -80,14 +81,18 @@ func (m *Manifest) Validate() error {
 }
 
 func (m *Manifest) validateFiles(p *problems) {
+	if len(m.Files) > MaxFiles {
+		p.add("files", "%d files, more than the %d allowed", len(m.Files), MaxFiles)
+		return
+	}
 	seen := make(map[string]bool, len(m.Files))
 	for i, f := range m.Files {
 		at := fmt.Sprintf("files[%d]", i)
 		switch {
-		case !fs.ValidPath(f.Path) || f.Path == "." || strings.ContainsAny(f.Path, "\\\x00"):
+		case !validName(f.Path):
 			p.add(at+".path", "%q is not a clean relative path inside the folder", clip(f.Path))
-		case f.Path == ManifestFile:
-			p.add(at+".path", "the manifest cannot list itself")
+		case f.Path == ManifestFile || f.Path == SignatureFile:
+			p.add(at+".path", "the manifest cannot list itself, nor its signature")
 		case seen[f.Path]:
 			p.add(at+".path", "%q is listed twice", clip(f.Path))
 		}
@@ -102,6 +107,13 @@ func (m *Manifest) validateFiles(p *problems) {
 	if _, err := m.ModelPath(); err != nil {
 		p.add("files", "%w", err)
 	}
+}
+
+// validName reports whether a file may be called so: a clean path inside the
+// folder that prints as it is and means the same to every system.
+func validName(name string) bool {
+	return fs.ValidPath(name) && name != "." && len(name) <= maxNameBytes && !strings.Contains(name, "\\") &&
+		!strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func validateSpecs(p *problems, at string, specs []runtime.TensorSpec) {

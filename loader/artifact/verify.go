@@ -34,12 +34,16 @@ type Artifact struct {
 // what Make makes one for. Every listed file must be there with its size and
 // SHA-256, and external data must be safe to open. Files that are not listed
 // draw a warning. Nothing stops a later change of the folder: Unchanged tells.
-func Verify(ctx context.Context, at string) (*Artifact, error) {
+func Verify(ctx context.Context, at string) (*Artifact, error) { return Reading{}.Verify(ctx, at) }
+
+// Verify is the function Verify, and tells of its progress.
+func (r Reading) Verify(ctx context.Context, at string) (*Artifact, error) {
 	f, err := openFolder(at)
 	if err != nil {
 		return nil, err
 	}
 	defer f.root.Close()
+	f.progress = r.Progress
 	a := &Artifact{files: make(map[string]fs.FileInfo)}
 	made := f.only != ""
 	if !made {
@@ -97,7 +101,7 @@ func (a *Artifact) readManifest(ctx context.Context, f *folder) error {
 	if err != nil {
 		return err
 	}
-	if err := checkExternal(graph, model, a.files); err != nil {
+	if err := f.checkExternal(graph, model, a.files); err != nil {
 		return err
 	}
 	return a.warnUnlisted(f)
