@@ -71,6 +71,7 @@ func checkVersion(v Version, e Entry, path string, r *report) {
 	} else if r.at[path] != nil && !r.spoilt(path) {
 		r.warn(path, "no digest: the first artifact seen is pinned")
 	}
+	between(r, path+".attempt", v.Attempt, math.MaxInt)
 	checkRuntime(v.Runtime, path+".runtime", r)
 }
 

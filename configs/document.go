@@ -42,6 +42,12 @@ type Version struct {
 	// may be left out unless settings require it; then the first one seen is
 	// pinned.
 	Digest string `json:"digest,omitempty"`
+	// AllowBreaking lets the version take traffic although callers of the one
+	// that it replaces will have to change: its signature breaks theirs.
+	AllowBreaking bool `json:"allow_breaking,omitempty"`
+	// Attempt counts the tries that an operator asked for. Raising it has a
+	// version that was refused, and is in quarantine, tried again at once.
+	Attempt int `json:"attempt,omitempty"`
 	// Runtime overrides the document's block for this version.
 	Runtime Runtime `json:"runtime,omitzero"`
 }

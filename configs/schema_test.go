@@ -90,6 +90,7 @@ func constrain(of string, s *jsonschema.Schema) {
 	case "Version":
 		p("uri").Pattern = "^file:."
 		p("digest").Pattern = digestPattern
+		atLeast("0", "attempt")
 	case "Traffic":
 		p("weights").PropertyNames, p("names").PropertyNames = named, named
 		p("weights").AdditionalProperties.Minimum = "0"

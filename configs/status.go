@@ -131,11 +131,34 @@ type VersionStatus struct {
 	Digest string `json:"digest,omitempty"`
 	// Since is when the state was entered.
 	Since time.Time `json:"since,omitzero"`
+	// Compatibility says what the version's signature is to that of the model's
+	// main version, nil of that one and of versions that are not in memory.
+	Compatibility *CompatibilityStatus `json:"compatibility,omitempty"`
 	// Execution says how requests are run, of a version in memory.
 	Execution *ExecutionStatus `json:"execution,omitempty"`
 	// Quality is what feedback to this gateway said of the version since the
 	// gateway began: at most one for labels and one for rewards.
 	Quality []QualityStatus `json:"quality,omitempty"`
+}
+
+// Values of CompatibilityStatus.Is.
+const (
+	CompatibilitySame       = "same"
+	CompatibilityCompatible = "compatible"
+	CompatibilityBreaking   = "breaking"
+)
+
+// CompatibilityStatus says what the callers of one version have to change for
+// another.
+type CompatibilityStatus struct {
+	// Than is the version that it is compared with: the stable one of a
+	// rollout, else the one with the largest weight.
+	Than string `json:"than"`
+	// Is is same, compatible (callers need not change) or breaking (some must).
+	// A breaking version takes no weight unless its document allows it.
+	Is string `json:"is"`
+	// Differences are all of them, those that break first.
+	Differences []string `json:"differences,omitempty"`
 }
 
 // ExecutionStatus says how the requests of a version are run, as warming it up
@@ -288,7 +311,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Warnings, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = nil, "", "", time.Time{}, nil, nil
+		v.Warnings, v.Compatibility, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = nil, nil, "", "", time.Time{}, nil, nil
 		v.Attempt, v.RetryAt, v.FetchedBytes, v.SizeBytes = 0, time.Time{}, 0, 0
 		return v, true
 	})

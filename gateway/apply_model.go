@@ -48,6 +48,8 @@ type modelState struct {
 	rollout *configs.RolloutState
 	// live is the rollout that is under way, nil where none is.
 	live *liveRollout
+	// compatibility says what the versions in memory are to the main one.
+	compatibility map[string]configs.CompatibilityStatus
 	// waiting says what the wanted document or hold waits for, empty when it
 	// is in force.
 	waiting string
@@ -92,7 +94,7 @@ func (r *reconciler) wantedVersion(m *modelState, a *accepted, version string) l
 }
 
 // awaited says what a document waits for under some weights: every version
-// with weight must be ready, and not have been taken back. It is empty when the
+// with weight must be ready, not have been taken back, and break no callers. It is empty when the
 // document may come into force. Failed reports that some version was tried and
 // did not come to life.
 func (r *reconciler) awaited(m *modelState, a *accepted, s configs.Steering) (waiting string, failed bool) {
@@ -108,6 +110,10 @@ func (r *reconciler) awaited(m *modelState, a *accepted, s configs.Steering) (wa
 			continue
 		}
 		if res != nil {
+			if why, pending := r.breaks(m, a, version, res); why != "" {
+				failed = failed || !pending
+				parts = append(parts, why)
+			}
 			continue
 		}
 		failed = failed || st.Tried()

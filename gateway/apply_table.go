@@ -61,6 +61,7 @@ func (r *reconciler) publish(now time.Time) {
 	for _, m := range r.models {
 		r.metrics.modelInForce(m.name, r.weightsInForce(m), r.weightsWanted(m, now), m.activeOverride())
 		r.showRollout(m)
+		r.showCompatibility(m)
 		if m.inForce != nil {
 			r.metrics.configIndex.WithLabelValues(m.name).Set(float64(m.inForce.entry.Index))
 		}

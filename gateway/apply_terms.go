@@ -20,13 +20,15 @@ func (r *reconciler) terms() map[loader.Wanted]loader.Terms {
 				continue
 			}
 			for version := range a.doc.Versions {
-				terms[r.wantedVersion(m, a, version)] = termsOf(a.doc)
+				terms[r.wantedVersion(m, a, version)] = termsOf(a.doc, version)
 			}
 		}
 	}
 	return terms
 }
 
-func termsOf(doc *configs.Document) loader.Terms {
-	return loader.Terms{RunLimit: max(leastRunLimit, time.Duration(doc.Limits.Timeout))}
+func termsOf(doc *configs.Document, version string) loader.Terms {
+	return loader.Terms{
+		RunLimit: max(leastRunLimit, time.Duration(doc.Limits.Timeout)), Attempt: doc.Versions[version].Attempt,
+	}
 }

@@ -36,7 +36,7 @@ type Metrics struct {
 	serving atomic.Pointer[func() servingState]
 	source  atomic.Pointer[func() configs.SourceState]
 
-	weight, weightWanted, override                                  *prometheus.GaugeVec
+	weight, weightWanted, breaking, override                        *prometheus.GaugeVec
 	rolloutStep, evidence, evidenceThreshold                        *prometheus.GaugeVec
 	rollbacks                                                       *prometheus.CounterVec
 	configIndex, configReloaded, configChanged                      *prometheus.GaugeVec
@@ -123,6 +123,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		return c
 	}
 	m.weight = gauges("segue_route_weight_ratio", "Share of a model's requests that a version gets, in force.", versionLabels...)
+	m.breaking = gauges("segue_version_breaking", "1 if a version's signature breaks the callers of its model's main version, else 0.", versionLabels...)
 	m.weightWanted = gauges("segue_route_weight_wanted_ratio", "Share of a model's requests that a version is to get.", versionLabels...)
 	m.override = gauges("segue_override_active", "1 while an override is in force.", "model", "kind")
 	m.rolloutStep = gauges("segue_rollout_step", "Step that a rollout is at, from 1; 0 before the first and after a rollback, one more than there are once promoted.", "model")
@@ -188,6 +189,7 @@ func (m *Metrics) forget(model, version string) {
 	delete(m.shown[model], version)
 	m.weight.DeleteLabelValues(model, version)
 	m.weightWanted.DeleteLabelValues(model, version)
+	m.breaking.DeleteLabelValues(model, version)
 }
 
 // forgetModel deletes the series of a model that are not a version's.
@@ -199,7 +201,7 @@ func (m *Metrics) forgetModel(model string) {
 	m.mu.Unlock()
 	m.noRollout(model)
 	m.rollbacks.DeletePartialMatch(prometheus.Labels{"model": model})
-	for _, vec := range []*prometheus.GaugeVec{m.weight, m.weightWanted, m.override, m.configIndex, m.configReloaded, m.configChanged} {
+	for _, vec := range []*prometheus.GaugeVec{m.weight, m.weightWanted, m.breaking, m.override, m.configIndex, m.configReloaded, m.configChanged} {
 		vec.DeletePartialMatch(prometheus.Labels{"model": model})
 	}
 }

@@ -24,6 +24,7 @@ func (g *testGateway) fill() {
 	g.send("POST", infer, rowsOf(1))
 	m := g.metrics
 	m.modelInForce("mozart", map[string]float64{"1": 1}, map[string]float64{"1": 0.5, "2": 0.5}, configs.OverrideHold)
+	m.signature("mozart", "2", true)
 	m.configApplied("mozart", 42, time.Unix(1_790_000_000, 0), 20*time.Millisecond)
 	m.configAccepted("mozart")
 	m.configRead(7, true, false, true)

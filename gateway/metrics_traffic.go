@@ -29,6 +29,11 @@ func (m *Metrics) modelInForce(model string, inForce, wanted map[string]float64,
 	}
 }
 
+// signature says whether a version's signature breaks callers of the main one.
+func (m *Metrics) signature(model, version string, breaking bool) {
+	m.breaking.WithLabelValues(model, version).Set(oneIf(breaking))
+}
+
 // noRollout deletes the series of a model's rollout.
 func (m *Metrics) noRollout(model string) {
 	for _, vec := range []*prometheus.GaugeVec{m.rolloutStep, m.evidence, m.evidenceThreshold} {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/loader"
+	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
 	"github.com/segue-serving/segue/loader/store"
 	"github.com/segue-serving/segue/runtime/batch"
@@ -71,7 +72,7 @@ func (c *contents) load(content string) *loader.Resident {
 	if res := c.resident[content]; res != nil {
 		return res
 	}
-	dir, digest := artifacttest.PackDoubler(c.t, content)
+	dir, digest := c.pack(content)
 	w := loader.Wanted{Model: "content", Version: content, URI: "file:" + dir, Digest: digest}
 	c.wanted = append(c.wanted, w)
 	c.manager.SetWanted(c.wanted)
@@ -86,6 +87,24 @@ func (c *contents) load(content string) *loader.Resident {
 			return res
 		}
 	}
+}
+
+// pack writes the artifact of some content: one whose name begins with breaks
+// takes another input, one with widens gives another output besides.
+func (c *contents) pack(content string) (dir, digest string) {
+	model, manifest := artifacttest.Doubler(), artifacttest.DoublerManifest()
+	switch {
+	case strings.HasPrefix(content, "breaks"):
+		model.Inputs[0].Name, manifest.Signature.Inputs[0].Name = "z", "z"
+	case strings.HasPrefix(content, "widens"):
+		model.Outputs = append(model.Outputs, artifacttest.Value{Name: "more", ElemType: 1, Shape: []int64{-1, 2}})
+		manifest.Signature.Outputs = append(manifest.Signature.Outputs, manifest.Signature.Outputs[0])
+		manifest.Signature.Outputs[1].Name = "more"
+	default:
+		return artifacttest.PackDoubler(c.t, content)
+	}
+	manifest.Goldens = nil
+	return artifacttest.Pack(c.t, manifest, map[string][]byte{artifact.ModelFile: model.Bytes()})
 }
 
 // digestOf is the digest of some content.

@@ -111,6 +111,10 @@ func (r *reconciler) start(m *modelState, now time.Time) {
 	if s.Hold != nil || s.Rollout != nil || s.Problem != nil || !r.answers(m, m.inForce.doc.Rollout.Canary) || !r.answers(m, m.inForce.doc.Rollout.Stable) {
 		return
 	}
+	if why := r.breakingCanary(m); why != "" {
+		m.waiting = "the rollout waits: " + why
+		return
+	}
 	r.decide(m, configs.Decision{Event: configs.DecideStart, Reason: "the document has a rollout and both versions are ready"}, now)
 }
 

@@ -117,6 +117,9 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 					v.Reason = "serves on, though " + err.Error()
 				}
 			}
+			if compatibility, ok := m.compatibility[version]; ok {
+				v.Compatibility = &compatibility
+			}
 			s.Versions[version] = v
 		}
 	}

@@ -33,7 +33,9 @@ const (
 type failure struct {
 	cause     cause
 	permanent bool
-	err       error
+	// until is when the next try is made, zero for the usual time.
+	until time.Time
+	err   error
 }
 
 // passing is a failure that may pass: whatever lies in files or comes over a
@@ -192,14 +194,21 @@ func (l *loading) probe(ctx context.Context) (probe.Report, *failure) {
 	}
 	l.enter(StateProbing)
 	w := l.try.wanted
+	terms := l.termsOf(w)
+	l.mu.Lock()
+	l.try.attempt = terms.Attempt
+	l.mu.Unlock()
 	report, err := l.options.Probe(ctx, probe.Request{
 		ModelPath: l.artifact.ModelPath, Manifest: l.artifact.Manifest, Digest: l.artifact.Digest,
 		Device: w.Device, Threads: w.Threads, MemoryLimit: w.MemoryLimit, MaxBatch: w.MaxBatch,
-		RunLimit: l.termsOf(w).RunLimit * time.Duration(max(1, w.Threads)),
+		RunLimit: terms.RunLimit * time.Duration(max(1, w.Threads)), Attempt: terms.Attempt,
 	})
 	switch {
 	case err != nil:
 		return report, passing(causeProbe, fmt.Errorf("probe: %w", err))
+	case report.Refused() && !report.Until.IsZero():
+		return report, &failure{cause: cause(report.Verdict), until: report.Until, err: fmt.Errorf(
+			"%s (refusal %d in a row; in quarantine until %s)", report.Reason, report.Tries, report.Until.Format(time.RFC3339))}
 	case report.Refused():
 		return report, final(cause(report.Verdict), errors.New(report.Reason))
 	case report.Verdict != probe.Passed:

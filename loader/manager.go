@@ -37,6 +37,10 @@ type try struct {
 	status   Status
 	resident *Resident // from Ready on
 	cancel   context.CancelFunc
+	// attempt is that of the terms on which the probe was asked, quarantined
+	// that it did not let the version through.
+	attempt     int
+	quarantined bool
 }
 
 // New returns a Manager. Nothing happens before Run.
@@ -68,6 +72,11 @@ func (m *Manager) SetWanted(all []Wanted) {
 func (m *Manager) SetTerms(terms map[Wanted]Terms) {
 	m.mu.Lock()
 	m.terms = terms
+	for _, t := range m.tries {
+		if t.state == StateFailed && t.quarantined && terms[t.wanted].Attempt > t.attempt {
+			t.retryAt = time.Time{}
+		}
+	}
 	m.mu.Unlock()
 	signal(m.wake)
 }

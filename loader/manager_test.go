@@ -243,6 +243,45 @@ func TestFaultsOfTheModelAreFinal(t *testing.T) {
 	}
 }
 
+// What the probe keeps in quarantine is tried again when that ends, or when an
+// operator says so, and not before.
+func TestARefusedVersionIsTriedAgainAfterItsQuarantine(t *testing.T) {
+	refused := func() probe.Report {
+		return probe.Report{Verdict: probe.Crashed, Reason: "SIGSEGV", Tries: 2, Until: time.Now().Add(20 * time.Minute)}
+	}
+	simulate(t, Options{}, func(w *world) {
+		v := w.version(t, "1", script{refused: refused()})
+		w.want(v)
+		s := w.expect(v, StateFailed)
+		if want := "SIGSEGV (refusal 2 in a row; in quarantine until 2000-01-01T00:20:00Z)"; s.Reason != want || s.Permanent || !s.Tried() {
+			t.Fatalf("got %+v, want %s", s, want)
+		}
+		w.settle(20*time.Minute - time.Second)
+		if w.tries["1"] != 1 {
+			t.Errorf("%d tries within the quarantine", w.tries["1"])
+		}
+		w.version(t, "1", script{refused: refused()})
+		w.settle(time.Second)
+		if s := w.expect(v, StateFailed); w.tries["1"] != 2 || s.Attempt != 2 {
+			t.Errorf("%d tries after the quarantine: %+v", w.tries["1"], s)
+		}
+		w.manager.SetTerms(map[Wanted]Terms{v: {Attempt: 1}})
+		w.settle(0)
+		if w.tries["1"] != 3 || w.probed[2].Attempt != 1 {
+			t.Errorf("%d tries after an operator's attempt, the last %+v", w.tries["1"], w.probed)
+		}
+		w.manager.SetTerms(map[Wanted]Terms{v: {Attempt: 1, RunLimit: time.Second}})
+		w.settle(time.Minute)
+		if w.tries["1"] != 3 {
+			t.Errorf("%d tries, want no more for the same attempt", w.tries["1"])
+		}
+		w.version(t, "1", script{})
+		w.manager.SetTerms(map[Wanted]Terms{v: {Attempt: 2}})
+		w.settle(0)
+		w.expect(v, StateReady)
+	})
+}
+
 func TestAFailedVersionThatIsNotWantedIsGone(t *testing.T) {
 	simulate(t, Options{}, func(w *world) {
 		v := w.version(t, "1", script{fetch: errors.New("missing")})

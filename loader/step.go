@@ -147,8 +147,12 @@ func (m *Manager) failed(t *try, f *failure, reason string) {
 		log.Error("version failed, and is not tried again")
 		return
 	}
-	wait := max(backoff(t.status.Attempt, rand.Float64()), min(store.WaitOf(f.err), maxWait))
-	t.retryAt = time.Now().Add(wait)
+	t.retryAt = f.until
+	if t.retryAt.IsZero() {
+		t.retryAt = time.Now().Add(max(backoff(t.status.Attempt, rand.Float64()), min(store.WaitOf(f.err), maxWait)))
+	} else {
+		t.quarantined = true
+	}
 	t.status.RetryAt = t.retryAt
 	level := slog.LevelWarn
 	if again {

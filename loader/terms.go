@@ -8,4 +8,7 @@ type Terms struct {
 	// RunLimit is the processor time that a run of one row on one thread may
 	// take in the probe; 0 is no limit.
 	RunLimit time.Duration
+	// Attempt is an operator's count. Raised, it has a version that failed
+	// tried again at once, out of its quarantine.
+	Attempt int
 }

@@ -70,12 +70,13 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 	if err != nil {
 		return nil, err
 	}
+	verdicts := probe.NewCache(probe.CacheOptions{Engine: engine.Version(), Probe: child.Probe, Folder: verdictsFolder(p), Log: log})
 	return gateway.New(gateway.Options{
 		Source: source, Store: source, Announcer: source, SourceID: p.config, StateDir: p.stateDir,
 		Instance: p.instance, Version: version,
 		Loader: loader.Options{
 			Stores: stores, Keeper: artifacts,
-			Probe: probe.NewCache(engine.Version(), child.Probe).Probe,
+			Probe: verdicts.Probe,
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
 				if message := tooManyThreads(cores, r.Wanted); message != "" {
 					log.Warn(message, "model", r.Wanted.Model, "version", r.Wanted.Version)
@@ -132,6 +133,15 @@ func ownProbe(p process) (*probe.Child, error) {
 		Command: []string{self, "probe"}, Limits: probeLimits, Reads: reads,
 		Env: append(probe.Environment(os.Environ()), ort.LibraryEnv+"="+library),
 	}, nil
+}
+
+// verdictsFolder is where verdicts are kept over a restart, empty where there is
+// no state folder.
+func verdictsFolder(p process) string {
+	if p.stateDir == "" {
+		return ""
+	}
+	return filepath.Join(p.stateDir, "probe")
 }
 
 func buildInfo(engine runtime.Engine) prometheus.Collector {

@@ -65,6 +65,7 @@ var owners = map[string][]string{
 	"github.com/elastic/go-seccomp-bpf":   {"loader/probe"},
 	"github.com/landlock-lsm/go-landlock": {"loader/probe"},
 	"gonum.org/v1/gonum":                  {"drift"},
+	"github.com/google/renameio/v2":       {"loader/probe"},
 }
 
 type listed struct {

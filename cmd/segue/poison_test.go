@@ -226,9 +226,10 @@ func TestPoisonedModelsHarmNobody(t *testing.T) {
 		}
 		return nil
 	})
+	artifacts := t.TempDir()
 	for _, p := range poisons() {
 		t.Run(p.name, func(t *testing.T) {
-			folder := filepath.Join(t.TempDir(), p.name)
+			folder := filepath.Join(artifacts, p.name)
 			files := map[string][]byte{artifact.ModelFile: p.model}
 			packed := artifacttest.Folder(t, files)
 			if p.manifest != nil {
@@ -258,7 +259,44 @@ func TestPoisonedModelsHarmNobody(t *testing.T) {
 		})
 	}
 	load.Stop(t)
-	if err := syscall.Kill(gw.Pid(), 0); err != nil {
-		t.Errorf("the gateway is not there: %v", err)
+	if a := gw.Infer(t, "mozart", body, nil); a.Code != http.StatusOK {
+		t.Errorf("the gateway that was started answers %d %s", a.Code, a.Body)
 	}
+	t.Run("and stay in quarantine over a restart", func(t *testing.T) {
+		before := gw.Status(t).Models["abort"].Versions["1"]
+		if code := gw.Stop(t); code != 0 {
+			t.Fatalf("the gateway ended with %d", code)
+		}
+		again := seguetest.Start(t, seguetest.Config{Source: "file:" + dir, Binary: self, StateDir: gw.StateDir})
+		refused := func(want string) {
+			t.Helper()
+			seguetest.Eventually(t, 20*time.Second, want, func() error {
+				if v := again.Status(t).Models["abort"].Versions["1"]; v.State != "Failed" || !strings.Contains(v.Reason, want) {
+					return fmt.Errorf("%+v", v)
+				}
+				return nil
+			})
+		}
+		if !strings.Contains(before.Reason, "(refusal 1 in a row; in quarantine until ") {
+			t.Errorf("refused for %s", before.Reason)
+		}
+		refused(before.Reason) // until the same time
+		path := filepath.Join(dir, "abort.json")
+		document, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(1100 * time.Millisecond) // which the end of the quarantine tells
+		raised := strings.Replace(string(document), `"uri"`, `"attempt": 1, "uri"`, 1)
+		if err := os.WriteFile(path, []byte(raised), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		seguetest.Eventually(t, 20*time.Second, "it is tried again", func() error {
+			if v := again.Status(t).Models["abort"].Versions["1"]; v.Reason == before.Reason || v.State != "Failed" {
+				return fmt.Errorf("%+v", v)
+			}
+			return nil
+		})
+		refused("(refusal 1 in a row; in quarantine until ")
+	})
 }

@@ -260,6 +260,9 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 			row = append(slices.Clip(row), "signed by "+oneLine(v.SignedBy))
 		}
 		row = append(slices.Clip(row), versionNotes(v)...)
+		if s := v.Compatibility; s != nil && s.Is != configs.CompatibilitySame {
+			row = append(slices.Clip(row), oneLine(fmt.Sprintf("signature is %s for callers of %s: %s", s.Is, s.Than, strings.Join(s.Differences, ", "))))
+		}
 		state := v.State
 		if state == "" {
 			state = "-"

@@ -1,7 +1,8 @@
 // Package probe tries an artifact before it may serve. What runs models is
 // native code, and a fault in it ends the process, so the first try is made in
 // a child process under limits: Child starts it, Main is what it runs, Try is
-// what it does with an engine, and Cache remembers verdicts.
+// what it does with an engine, and Cache remembers verdicts and keeps what was
+// refused in quarantine.
 //
 // The package promises that only a crash, a limit, a model that the engine
 // refuses, a signature that differs from the manifest's and golden answers
@@ -19,6 +20,6 @@
 // It never fetches or verifies files; loader/artifact did before.
 //
 //	child := probe.Child{Command: []string{exe, "probe"}, Reads: []string{libraries}, Limits: probe.Limits{Memory: 4 << 30, Wall: time.Minute}}
-//	cache := probe.NewCache(engine.Version(), child.Probe)
+//	cache := probe.NewCache(probe.CacheOptions{Engine: engine.Version(), Probe: child.Probe, Folder: folder})
 //	report, err := cache.Probe(ctx, probe.Request{ModelPath: art.ModelPath, Manifest: art.Manifest, Digest: art.Digest})
 package probe

@@ -29,6 +29,9 @@ type Request struct {
 	// takes longer refuses the artifact: nobody would wait for its answers.
 	// 0 sets no limit.
 	RunLimit time.Duration `json:"run_limit_ns"`
+	// Attempt is an operator's count: a higher one than that of a refusal takes
+	// the artifact out of the quarantine of Cache.
+	Attempt int `json:"attempt"`
 }
 
 // Verdict is how a try ended.
@@ -79,6 +82,10 @@ type Report struct {
 	// synthetic inputs, in order: the same artifact, engine and processor give
 	// the same.
 	Answers string `json:"answers,omitempty"`
+	// Tries counts the refusals in a row of an artifact that is in quarantine
+	// until Until, 0 and zero for any other.
+	Tries int       `json:"tries,omitempty"`
+	Until time.Time `json:"until,omitzero"`
 	// Confinement says what shut the child in, empty where the try was made in
 	// the caller's own process.
 	Confinement Confinement `json:"confinement"`

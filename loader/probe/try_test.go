@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/segue-serving/segue/loader/artifact"
-	"github.com/segue-serving/segue/loader/artifact/artifacttest"
 	"github.com/segue-serving/segue/loader/probe"
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/runtimetest"
@@ -131,40 +130,4 @@ func TestAFailedCloseRefuses(t *testing.T) {
 	if report := try(t, model, request()); report.Verdict != probe.NotOpened || !strings.Contains(report.Reason, "could not be closed: ") {
 		t.Errorf("got %+v, want a refusal", report)
 	}
-}
-
-func TestVerdictsAreKeptByDigestAndDevice(t *testing.T) {
-	tries := 0
-	var next probe.Report
-	var fails error
-	cache := probe.NewCache("1.31", func(context.Context, probe.Request) (probe.Report, error) { tries++; return next, fails })
-	ask := func(digest, device string, wantTries int, want probe.Verdict) {
-		t.Helper()
-		report, err := cache.Probe(t.Context(), probe.Request{Digest: digest, Device: device, Manifest: artifacttest.DoublerManifest()})
-		if !errors.Is(err, fails) || report.Verdict != want || tries != wantTries {
-			t.Errorf("%s on %s: got %s, %v after %d tries, want %s after %d", digest, device, report.Verdict, err, tries, want, wantTries)
-		}
-	}
-	next = probe.Report{Verdict: probe.Passed, Engine: "1.31"}
-	ask("a", "cpu", 1, probe.Passed)
-	ask("a", "cpu", 1, probe.Passed)
-	next = probe.Report{Verdict: probe.Crashed}
-	ask("a", "cuda", 2, probe.Crashed)
-	ask("b", "cpu", 3, probe.Crashed)
-	next = probe.Report{Verdict: probe.Passed, Engine: "1.31"}
-	ask("b", "cpu", 3, probe.Crashed) // in quarantine
-	ask("a", "cpu", 3, probe.Passed)
-
-	next = probe.Report{Verdict: probe.LimitReached, Engine: "1.31"}
-	ask("slow", "cpu", 4, probe.LimitReached)
-	ask("slow", "cpu", 5, probe.LimitReached)
-	next = probe.Report{Verdict: probe.Passed, Engine: "1.32"}
-	ask("other engine", "cpu", 6, probe.Passed)
-	ask("other engine", "cpu", 7, probe.Passed)
-	next, fails = probe.Report{}, errors.New("no child")
-	ask("c", "cpu", 8, probe.Undecided)
-	ask("c", "cpu", 9, probe.Undecided)
-	next, fails = probe.Report{Verdict: probe.Passed, Engine: "1.31"}, nil
-	ask("", "cpu", 10, probe.Passed)
-	ask("", "cpu", 11, probe.Passed)
 }
