@@ -56,6 +56,7 @@ type Builder struct {
 	notes     []string
 	random    *rand.Rand
 	seen      uint64
+	units     units
 	kept      int
 	most      int
 	labels    []int64
@@ -119,33 +120,43 @@ func orDefault(n, otherwise int) int {
 	return n
 }
 
-// Add takes the rows of one request or one batch of data: inputs, and outputs
-// where there are any. Labels, where there are any, are the right class of each
-// row. A tensor that is not as the signature says is an error, and then nothing
-// is taken.
-func (b *Builder) Add(inputs, outputs []runtime.Tensor, labels []int64) error {
-	rows, err := b.plan.rows(inputs, outputs)
-	if err != nil {
+// Rows are those of one request or one batch of data.
+type Rows struct {
+	// Inputs and Outputs are matched by name; Outputs may be left out.
+	Inputs, Outputs []runtime.Tensor
+	// Labels are the right class of each row, nil where nobody knows.
+	Labels []int64
+	// Unit is a hash of who sent them, 0 where nobody knows or each is from
+	// another.
+	Unit uint64
+}
+
+// Add takes rows. A tensor that is not as the signature says is an error, and
+// then nothing is taken.
+func (b *Builder) Add(r Rows) error {
+	rows, err := b.plan.rows(r.Inputs, r.Outputs)
+	if err != nil || rows == 0 {
 		return err
 	}
-	if labels != nil && int64(len(labels)) != rows {
-		return fmt.Errorf("drift profile: %d labels for %d rows", len(labels), rows)
+	if r.Labels != nil && int64(len(r.Labels)) != rows {
+		return fmt.Errorf("drift profile: %d labels for %d rows", len(r.Labels), rows)
 	}
+	b.units.add(r.Unit, uint64(rows))
 	for row := range int(rows) {
 		slot := b.slot()
 		if slot < 0 {
 			continue
 		}
 		label := int64(-1)
-		if labels != nil {
-			label, b.labelled = labels[row], true
+		if r.Labels != nil {
+			label, b.labelled = r.Labels[row], true
 		}
 		b.labels = put(b.labels, slot, label)
 		for i := range b.sources {
 			s := &b.sources[i]
-			tensors := inputs
+			tensors := r.Inputs
 			if s.side == Output {
-				tensors = outputs
+				tensors = r.Outputs
 			}
 			if t := named(tensors, s.spec.Name); t != nil {
 				b.take(s, t, row, int(rows), slot)
@@ -192,11 +203,19 @@ func (b *Builder) Profile() (*Profile, error) {
 		Schema: Schema, Model: b.options.Model, Version: b.options.Version, Signature: b.signature,
 		Source: b.options.Source, Samples: uint64(b.kept), Seed: b.options.Seed, Notes: slices.Clone(b.notes),
 	}
+	// Of a sample, rows of one unit meet as much more seldom.
+	if effect := 1 + (b.units.unevenness(b.seen)-1)*float64(b.kept)/float64(b.seen); effect > 1 {
+		p.DesignEffect = effect
+	}
 	if b.seen > uint64(b.kept) {
 		p.Notes = append(p.Notes, fmt.Sprintf("a sample of %d rows, drawn from %d", b.kept, b.seen))
 	}
 	for i := range b.sources {
-		b.features(p, &b.sources[i])
+		if s := &b.sources[i]; s.met {
+			b.features(p, s)
+		} else {
+			p.Notes = append(p.Notes, fmt.Sprintf("%s %q is not in the data and not watched", s.side, s.spec.Name))
+		}
 	}
 	if len(p.Features) == 0 {
 		return nil, errors.New("drift profile: no input or output of the model can be watched")

@@ -53,7 +53,7 @@ func profiled(t testing.TB, signature *runtime.Signature, o Options, batches ...
 		t.Fatal(err)
 	}
 	for _, inputs := range batches {
-		if err := b.Add(inputs, nil, nil); err != nil {
+		if err := b.Add(Rows{Inputs: inputs}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -25,15 +25,15 @@ const distributionShare = 0.9
 // next comparison of the same kind wants; the one given stays as it is.
 func Judge(c Comparison) (Report, State) {
 	j := judge{Comparison: c, profile: c.Window.profile, next: State{}}
-	j.windowEffect = designEffect(c.Window, c.Policy.Correlation)
-	j.referenceEffect = 1
+	j.windowEffect = designEffect(c.Window.unevenness(), c.Policy.Correlation)
+	j.referenceEffect = designEffect(max(1, j.profile.DesignEffect), c.Policy.Correlation)
 	r := Report{
 		Model: j.profile.Model, Version: j.profile.Version,
 		Samples: c.Window.rows, ReferenceSamples: j.profile.Samples,
 		Units: c.Window.Units(), Alpha: c.Policy.alpha(),
 	}
 	if c.Reference != nil {
-		j.referenceEffect = designEffect(c.Reference, c.Policy.Correlation)
+		j.referenceEffect = designEffect(c.Reference.unevenness(), c.Policy.Correlation)
 		r.ReferenceSamples = c.Reference.rows
 	}
 	r.Effective = float64(c.Window.rows) / j.windowEffect
@@ -58,9 +58,11 @@ func Judge(c Comparison) (Report, State) {
 // designEffect is by how much the variance of counts grows because rows of one
 // unit are alike: 1 + (b−1)·ρ, b being the mean number of rows of a row's own
 // unit (Kish 1965; Rao and Scott 1981 divide chi-square statistics by it).
-func designEffect(w *Window, correlation float64) float64 {
-	return 1 + (w.units.unevenness(w.rows)-1)*min(max(correlation, 0), 1)
+func designEffect(unevenness, correlation float64) float64 {
+	return 1 + (unevenness-1)*min(max(correlation, 0), 1)
 }
+
+func (w *Window) unevenness() float64 { return w.units.unevenness(w.rows) }
 
 // rank puts alarms first and then what differs most surely, and fills in the
 // q-values.

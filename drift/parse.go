@@ -54,6 +54,9 @@ func (p *Profile) validate(found *problems) {
 		found.add("features", "%d, more than the %d allowed", len(p.Features), MaxFeatures)
 		return
 	}
+	if p.DesignEffect != 0 && !(p.DesignEffect >= 1) {
+		found.add("design_effect", "%v, want at least 1", p.DesignEffect)
+	}
 	names := map[string]bool{}
 	series := 0
 	for i := range p.Features {

@@ -39,6 +39,9 @@ type Profile struct {
 	Source string `json:"source,omitempty"`
 	// Samples is how many rows the counts are of.
 	Samples uint64 `json:"samples"`
+	// DesignEffect is by how much the variance of counts is larger because rows
+	// of one unit are alike, where units were known; else it is left out.
+	DesignEffect float64 `json:"design_effect,omitempty"`
 	// Seed is that of the random projections.
 	Seed uint64 `json:"seed"`
 	// Features in the order in which reports and windows have them: inputs

@@ -16,6 +16,7 @@ type source struct {
 	plan    *tensorPlan
 	columns [][]uint64
 	strings [][]string // of texts, beside their length; long ones are empty
+	met     bool       // any row had such a tensor
 	// probabilities is false once a row of scores is none.
 	probabilities bool
 }
@@ -96,6 +97,7 @@ func (s *source) absent(slot int) {
 
 // take keeps one row of a tensor.
 func (b *Builder) take(s *source, t *runtime.Tensor, row, rows, slot int) {
+	s.met = true
 	if s.texts() {
 		for i := range s.columns {
 			text := t.Strings[row*len(t.Strings)/rows+i]
