@@ -54,6 +54,7 @@ test: build check parts ## Run everything: Go tests with real parts, Python pipe
 	@echo '== Go, race detector' && $(MAKE) race
 	@echo '== public clients' && $(MAKE) -C deploy/clients check test
 	@echo '== pipelines of the example models' && $(MAKE) -C deploy/pipelines test
+	@echo '== drift, by SciPy and Evidently' && $(MAKE) -C deploy/oracles test
 
 .PHONY: race
 race: parts ## Run the Go tests of all packages that have goroutines under the race detector
@@ -76,6 +77,7 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v -run 'Swaps|FloatsEqualStrconv' ./cmd/segue ./runtime/ort ./gateway/oip 2>&1 | tee $(SOAK_RESULTS)/soak.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -p 1 -v -run 'ToAFleet|FleetDecides|BadCanary|Identical|TellsABad|TellABad' ./gateway ./cmd/segue 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/fleets.txt
+	@SEGUE_SOAK=1 DRIFT_PLOT=$(abspath $(SOAK_RESULTS))/drift.svg go test -count=1 -timeout 60m -v -run 'CleanWindows|Sooner|Thumb' ./drift 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/drift.txt
 
 .PHONY: bench
 bench: build parts ## Measure what needs no other servers (some 14 minutes; leave the machine alone)

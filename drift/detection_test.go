@@ -230,3 +230,10 @@ func TestRulesOfThumbHaveNoRateOfFalseAlarms(t *testing.T) {
 		}
 	}
 }
+
+func TestTheRuleThatIsCalledEvidentlysIsEvidentlys(t *testing.T) {
+	for i, c := range readOracle(t).Features {
+		slices.Sort(c.Reference)
+		near(t, fmt.Sprint("wasserstein of values ", i), normedWasserstein(c.Reference, c.Window), c.WassersteinOfValues)
+	}
+}
