@@ -3,7 +3,6 @@ package configs
 import (
 	"net/url"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -108,8 +107,10 @@ func checkFeatures(names []string, path string, r *report) {
 func checkAlarms(a DriftAlarms, r *report) {
 	const path = "drift.alarms"
 	if at := path + ".webhook"; r.at[at] != nil && !r.spoilt(at) {
-		if message := checkWebhook(a); message != "" {
+		if message := checkWebhook(a.Webhook); message != "" {
 			r.problem(at, "%s", message)
+		} else if strings.HasPrefix(strings.ToLower(a.Webhook), "http:") {
+			r.warn(at, "is sent in the clear, and only to a host that gateways were started with leave for (--artifact-hosts)")
 		}
 	}
 	if at := path + ".token_file"; r.at[at] != nil && !r.spoilt(at) {
@@ -120,22 +121,17 @@ func checkAlarms(a DriftAlarms, r *report) {
 			r.problem(at, "needs a webhook that it goes to")
 		}
 	}
-	if r.at[path+".allow_private"] != nil && a.Webhook == "" && !r.spoilt(path) {
-		r.warn(path+".allow_private", "has no effect without a webhook")
-	}
 }
 
 // checkWebhook says what is wrong with an alarm's address. Where its name leads
 // to is looked at each time it is dialled.
-func checkWebhook(a DriftAlarms) string {
-	u, err := url.Parse(a.Webhook)
+func checkWebhook(address string) string {
+	u, err := url.Parse(address)
 	switch {
-	case err != nil || u.Host == "" || u.Hostname() == "" || u.Opaque != "":
-		return quoteShort(a.Webhook) + " is not an address: write it like https://alerts.example.com/hook"
-	case !slices.Contains([]string{"https", "http"}, u.Scheme):
+	case err != nil || u.Hostname() == "":
+		return quoteShort(address) + " is not an address: write it like https://alerts.example.com/hook"
+	case u.Scheme != "https" && u.Scheme != "http":
 		return "unknown scheme " + quoteShort(u.Scheme+":") + ": use https:"
-	case u.Scheme == "http" && !a.AllowPrivate:
-		return "http: is sent in the clear: use https:, or set allow_private for an address inside"
 	case u.User != nil:
 		return "holds a password that every reader of the document sees: use token_file"
 	case u.Fragment != "":

@@ -39,8 +39,8 @@ type Drift struct {
 }
 
 // DriftWindow says when a window is full: at so many samples, or after so much
-// time with at least a tenth of them. One with fewer is insufficient and not
-// judged.
+// time with at least a tenth of them. One with fewer is insufficient: only what is
+// missing, unseen or out of range is judged then.
 type DriftWindow struct {
 	// Samples is how many samples of all gateways together fill a window.
 	// Default 1000, at least 50.
@@ -52,13 +52,11 @@ type DriftWindow struct {
 // DriftAlarms says where an alarm goes.
 type DriftAlarms struct {
 	// Webhook is the address that is sent a CloudEvent when an alarm is raised
-	// and when it is cleared.
+	// and when it is cleared. One that is not public, or not https, is refused
+	// when it is sent to unless the process was started with leave for it.
 	Webhook string `json:"webhook,omitempty"`
 	// TokenFile holds the bearer token that goes with it.
 	TokenFile string `json:"token_file,omitempty"`
-	// AllowPrivate lets the webhook's name lead to a private or loopback
-	// address, and its scheme be http.
-	AllowPrivate bool `json:"allow_private,omitempty"`
 }
 
 // Values of Drift.Compare.

@@ -32,6 +32,8 @@ type DriftCounts struct {
 	// Index is the index in the store at which it was read or written; 0 before
 	// the first write.
 	Index uint64 `json:"-"`
+	// Instance is the name of the gateway.
+	Instance string `json:"instance"`
 	// At is when it was written.
 	At time.Time `json:"at"`
 	// Streams are what is judged, one by one.

@@ -65,7 +65,7 @@ func TestAReportIsWrittenOverTheOneThatWasRead(t *testing.T) {
 		t.Fatalf("before the first: %+v, %v", r, err)
 	}
 	want := &configs.DriftReport{
-		Model: "mozart", At: driftAt, By: "gw", Windows: map[string]configs.DriftWindowAt{"version/1": {Number: 3, Started: driftAt, Samples: 9}},
+		Model: "mozart", At: driftAt, By: "gw", Windows: map[string]configs.DriftWindowAt{"version/1": {Number: 3, Basis: "abc", Started: driftAt}},
 		Comparisons: []configs.DriftComparison{{Version: "1", Against: "1", Reference: configs.CompareTraining, From: driftAt, To: driftAt.Add(time.Hour), Samples: 1000,
 			Alarm: &configs.DriftAlarm{ID: "x", Since: driftAt, Features: []string{"age"}}, Result: []byte(`{"n":1}`)}},
 		Unsent: []configs.DriftEvent{{ID: "x-raised", Kind: configs.DriftRaised, At: driftAt, Version: "1"}},

@@ -27,10 +27,11 @@ type DriftReport struct {
 
 // DriftWindowAt is the window that a stream is at.
 type DriftWindowAt struct {
-	Number  uint64    `json:"number"`
+	Number uint64 `json:"number"`
+	// Basis tells windows of one stream apart whose counts do not add up: of
+	// another artifact, or other features.
+	Basis   string    `json:"basis"`
 	Started time.Time `json:"started"`
-	// Samples is how many of the fleet were in it when the report was written.
-	Samples uint64 `json:"samples"`
 }
 
 // DriftComparison is the newest judgement of one version against one reference.
@@ -52,6 +53,9 @@ type DriftComparison struct {
 	Alarm *DriftAlarm `json:"alarm,omitempty"`
 	// Quiet counts the windows in a row that would not have raised the alarm.
 	Quiet int `json:"quiet,omitempty"`
+	// State is what the next judgement of the comparison wants to know of those
+	// before.
+	State json.RawMessage `json:"state,omitempty"`
 	// Result is the judgement in the words of package drift.
 	Result json.RawMessage `json:"result,omitempty"`
 	// Day is the judgement of the last 24 hours, which raises no alarm.

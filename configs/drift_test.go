@@ -68,6 +68,6 @@ func TestDriftWarnings(t *testing.T) {
 	f("{}", "[]")
 	f("{sample: 0.001}", "[line 3, column 8: drift.window: one gateway takes at most 4 samples in 1h0m0s, too few to judge: the least is 100]")
 	f("{compare: [control, training]}", "[line 3, column 19: drift.compare[0]: has no effect without a rollout: there is no canary]")
-	f("{alarms: {allow_private: true}}", "[line 3, column 33: drift.alarms.allow_private: has no effect without a webhook]")
-	f("{alarms: {webhook: 'http://10.0.0.1/hook', allow_private: true}}", "[]")
+	f("{alarms: {webhook: 'https://10.0.0.1/hook'}}", "[]")
+	f("{alarms: {webhook: 'http://10.0.0.1/hook'}}", "[line 3, column 27: drift.alarms.webhook: is sent in the clear, and only to a host that gateways were started with leave for (--artifact-hosts)]")
 }
