@@ -27,7 +27,7 @@ type Instance interface {
 type Resident struct {
 	wanted   Wanted
 	digest   string
-	manifest *artifact.Manifest
+	artifact *artifact.Artifact // without its goldens
 	instance Instance
 	release  func() // gives the artifact back to its store, after Close
 
@@ -47,9 +47,10 @@ const (
 
 func newResident(w Wanted, art *artifact.Artifact, instance Instance, release func()) *Resident {
 	// Golden requests may take megabytes, and are done with.
-	manifest := *art.Manifest
+	kept, manifest := *art, *art.Manifest
 	manifest.Goldens = nil
-	return &Resident{wanted: w, digest: art.Digest, manifest: &manifest, instance: instance, release: release, idle: make(chan struct{})}
+	kept.Manifest = &manifest
+	return &Resident{wanted: w, digest: art.Digest, artifact: &kept, instance: instance, release: release, idle: make(chan struct{})}
 }
 
 // Acquire takes a reference for one request. It is false once the version
@@ -105,7 +106,11 @@ func (r *Resident) Signature() *runtime.Signature { return r.instance.Signature(
 
 // Manifest returns the artifact's manifest without its goldens. It must not be
 // changed.
-func (r *Resident) Manifest() *artifact.Manifest { return r.manifest }
+func (r *Resident) Manifest() *artifact.Manifest { return r.artifact.Manifest }
+
+// Profile reads the artifact's drift reference profile; it returns nothing
+// where there is none. It reads a file, and may fail once the version drains.
+func (r *Resident) Profile() ([]byte, error) { return r.artifact.Profile() }
 
 // Digest returns the digest of the artifact's manifest.
 func (r *Resident) Digest() string { return r.digest }
