@@ -173,8 +173,8 @@ func expiry(doc *configs.Document) time.Duration {
 	return time.Duration(doc.Feedback.WithDefaults().Expires)
 }
 
-// epochOf names this life of a gateway among all that write evidence.
-func epochOf(instance string, start time.Time) string {
+// nameOf is an instance's name with what no key takes written as _.
+func nameOf(instance string) string {
 	name := strings.Map(func(c rune) rune {
 		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '.' || c == '_' || c == '-' {
 			return c
@@ -182,5 +182,10 @@ func epochOf(instance string, start time.Time) string {
 		return '_'
 	}, instance)
 	name = strings.TrimLeft(name[:min(len(name), 90)], "._-")
-	return cmp.Or(name, "gateway") + "-" + start.UTC().Format("20060102T150405.000000000Z")
+	return cmp.Or(name, "gateway")
+}
+
+// epochOf names this life of a gateway among all that write evidence.
+func epochOf(instance string, start time.Time) string {
+	return nameOf(instance) + "-" + start.UTC().Format("20060102T150405.000000000Z")
 }

@@ -55,6 +55,7 @@ func (r *reconciler) publish(now time.Time) {
 		}
 		t.models[name] = route
 	}
+	r.watch(t)
 	r.router.publish(t)
 	r.announceRollbacks()
 	r.dropBreakers(t)

@@ -180,9 +180,13 @@ func (c *call) note(v *versionRoute, request *oip.InferRequest, outputs []runtim
 	if c.probe != nil || len(c.model.shadows) > 0 {
 		c.copies(v, request.Inputs, outputs)
 	}
-	c.class = v.class.of(outputs, v.runner.Signature())
+	sig := v.runner.Signature()
+	c.class = v.class.of(outputs, sig)
 	var n idNote
-	own := rows(request.Inputs, v.runner.Signature())
+	own := rows(request.Inputs, sig)
+	if v.watched != nil && v.watched.Wants() {
+		c.sample(v, request.Inputs, outputs, own)
+	}
 	if own == 1 {
 		n.class = c.class
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/monitor"
 	"github.com/segue-serving/segue/loader"
 	"github.com/segue-serving/segue/loader/artifact/signing"
 )
@@ -25,6 +26,10 @@ type Options struct {
 	Source    configs.Source
 	Store     configs.Store
 	Announcer configs.Announcer
+	// Locker chooses the gateway of the fleet that judges drift, Egress says
+	// whom alarms may be sent to.
+	Locker configs.Locker
+	Egress monitor.Egress
 	// SourceID names the source among the copies in StateDir, where the last
 	// good configuration is kept; StateDir may be empty.
 	SourceID string
@@ -58,6 +63,7 @@ type Gateway struct {
 	manager    *loader.Manager
 	router     *router
 	metrics    *Metrics
+	monitor    *monitor.Monitor
 	reconciler *reconciler
 }
 
@@ -74,6 +80,7 @@ func New(opts Options) (*Gateway, error) {
 	g.manager = loader.New(loading)
 	g.metrics.watchSource(opts.Source.State)
 	g.reconciler = newReconciler(opts, g.manager, g.router, g.metrics)
+	g.monitor = g.reconciler.monitor
 	if err := g.reconciler.seed(); err != nil {
 		opts.Log.Warn("last good configuration", "error", err)
 	}
@@ -105,6 +112,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	start("rollout decisions", g.reconciler.decisions.run)
 	start("rollout evidence", g.reconciler.exchange.run)
 	start("last good configuration", g.reconciler.keeper.run)
+	start("drift", g.monitor.Run)
 	start("status", func(ctx context.Context) error {
 		// A gateway that cannot be seen serves all the same.
 		if err := g.opts.Announcer.Announce(ctx, g.opts.Instance, g.reconciler.status.updates); err != nil {

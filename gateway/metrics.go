@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/monitor"
 )
 
 // Metrics are the gateway's own: requests, traffic and configuration. What a
@@ -35,6 +36,7 @@ type Metrics struct {
 	shed    [shedReasonCount]atomic.Uint64
 	serving atomic.Pointer[func() servingState]
 	source  atomic.Pointer[func() configs.SourceState]
+	drift   atomic.Pointer[monitor.Monitor]
 
 	weight, weightWanted, breaking, override                        *prometheus.GaugeVec
 	rolloutStep, evidence, evidenceThreshold                        *prometheus.GaugeVec
@@ -219,6 +221,9 @@ func (m *Metrics) watchServing(state func() servingState) { m.serving.Store(&sta
 
 // watchSource says how the configuration's source is asked for its state.
 func (m *Metrics) watchSource(state func() configs.SourceState) { m.source.Store(&state) }
+
+// watchDrift says who is asked for what drift has to show.
+func (m *Metrics) watchDrift(d *monitor.Monitor) { m.drift.Store(d) }
 
 // configApplied says that a document came into force at a time, and how long
 // that took from reading it.

@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/segue-serving/segue/gateway/monitor"
 )
 
 var (
@@ -58,6 +60,7 @@ func (m *Metrics) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range stageDescs {
 		to <- d
 	}
+	monitor.Describe(to)
 	for _, d := range []*prometheus.Desc{requestsDesc, attemptsDesc, fallbacksDesc, breakerDesc, shadowsDesc, disagreementsDesc, shadowLabelsDesc, shadowFlipsDesc, shadowDifferenceDesc, shadowLargestDesc, feedbacksDesc, feedbackValueDesc, feedbackMeanDesc, feedbackMeanLowerDesc, feedbackMeanUpperDesc, requestBytesDesc, responseBytesDesc, shedDesc, deniedDesc, readyDesc,
 		inFlightDesc, inFlightLimitDesc, queueDesc, queueLimitDesc, workersDesc, workersBusyDesc, connectedDesc, contactDesc} {
 		to <- d
@@ -131,6 +134,9 @@ func (m *Metrics) Collect(to chan<- prometheus.Metric) {
 				gauge(breakerDesc, oneIf(breakerState(state) == b.state), b.model, b.version, name)
 			}
 		}
+	}
+	if d := m.drift.Load(); d != nil {
+		d.Collect(to)
 	}
 	if state := m.source.Load(); state != nil {
 		s := (*state)()

@@ -46,6 +46,7 @@ func (g *testGateway) fill() {
 func TestNamesLabelsAndBucketsAreThoseOfTheGoldenList(t *testing.T) {
 	g := newTestGateway(t)
 	g.fill()
+	g.fillDrift()
 	families, err := g.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +90,7 @@ func TestNamesLabelsAndBucketsAreThoseOfTheGoldenList(t *testing.T) {
 func TestMetricsAreWellFormed(t *testing.T) {
 	g := newTestGateway(t)
 	g.fill()
+	g.fillDrift()
 	problems, err := testutil.GatherAndLint(g.registry)
 	if err != nil {
 		t.Fatal(err)

@@ -102,7 +102,7 @@ func parseDecimal(digits []byte) (int64, error) {
 // chooseVersion finds the version that answers: the one that the path names,
 // or that of the split. It is nil where none can, and the answer given.
 func (c *call) chooseVersion(m *modelRoute) *versionRoute {
-	c.assigned = assignment{}
+	c.assigned, c.tester = assignment{}, false
 	if c.route.version != nil {
 		v := c.findVersion(m)
 		if v != nil && v.resident == nil {
@@ -155,6 +155,7 @@ func (c *call) testersChoice(m *modelRoute) *versionRoute {
 	if v == nil || v.resident == nil {
 		return nil
 	}
+	c.tester = true
 	return v
 }
 

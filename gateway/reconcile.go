@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/gateway/monitor"
 	"github.com/segue-serving/segue/loader"
 )
 
@@ -47,7 +48,9 @@ type reconciler struct {
 	// own; judged is when rollouts were judged last.
 	decisions *decisionWriter
 	exchange  *evidenceExchange
-	judged    time.Time
+	// monitor watches what the versions in force see and say.
+	monitor *monitor.Monitor
+	judged  time.Time
 	// announce says what was taken back, once it is out of the table in force
 	// and on disk.
 	announce []func()
@@ -101,7 +104,10 @@ func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *rec
 		why:      "the first configuration has not been read yet",
 	}
 	r.decisions = newDecisionWriter(opts, m, r.audit, r.loaderChanged)
-	r.exchange = newExchange(opts, m, epochOf(opts.Instance, opts.Now()), r.judgeSoon)
+	epoch := epochOf(opts.Instance, opts.Now())
+	r.exchange = newExchange(opts, m, epoch, r.judgeSoon)
+	r.monitor = newMonitor(opts, m, epoch)
+	m.watchDrift(r.monitor)
 	return r
 }
 
@@ -285,6 +291,7 @@ func (r *reconciler) forgetSeries(now time.Time) (next time.Time) {
 			continue
 		}
 		r.metrics.forget(name.model, name.version)
+		r.monitor.Forget(name.model, name.version)
 		delete(r.leaving, name)
 	}
 	return next

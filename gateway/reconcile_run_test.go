@@ -89,7 +89,7 @@ func startWhole(t *testing.T, dir string, a *announced) *whole {
 	executor := batch.New(batch.Options{Permits: 1})
 	var err error
 	g.Gateway, err = New(Options{
-		Source: g.source, Store: g.bench.store, Announcer: a, SourceID: "test", StateDir: dir, Instance: "gw", Version: "1",
+		Source: g.source, Store: g.bench.store, Announcer: a, Locker: freely{}, SourceID: "test", StateDir: dir, Instance: "gw", Version: "1",
 		Loader: loader.Options{
 			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, nil),
 			Open: func(_ context.Context, r loader.OpenRequest) (loader.Instance, error) {

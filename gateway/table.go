@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"github.com/segue-serving/segue/gateway/monitor"
 	"github.com/segue-serving/segue/gateway/oip"
 	"github.com/segue-serving/segue/gateway/rollout"
 	"github.com/segue-serving/segue/loader"
@@ -61,6 +62,9 @@ type modelRoute struct {
 	testers       map[string]*versionRoute
 	// shadows are the versions that get copies of requests.
 	shadows []*shadowRoute
+	// unitHeader tells the callers apart whose requests drift counts; empty where
+	// each counts for itself.
+	unitHeader string
 	// rollout is nil unless a canary has a part of the traffic that counts.
 	rollout *rolloutRoute
 	// expires is how old a prediction may be that feedback is about.
@@ -102,6 +106,9 @@ type versionRoute struct {
 	breaker *breaker
 	// class is where the version's answers hold what it predicted.
 	class classOutput
+	// watched takes samples of what the version sees and says; nil where nobody
+	// asked for that.
+	watched *monitor.Target
 }
 
 // router publishes the table in force to the data path.

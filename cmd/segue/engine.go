@@ -72,7 +72,7 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 	}
 	verdicts := probe.NewCache(probe.CacheOptions{Engine: engine.Version(), Probe: child.Probe, Folder: verdictsFolder(p), Log: log})
 	return gateway.New(gateway.Options{
-		Source: source, Store: source, Announcer: source, SourceID: p.config, StateDir: p.stateDir,
+		Source: source, Store: source, Announcer: source, Locker: source, SourceID: p.config, StateDir: p.stateDir,
 		Instance: p.instance, Version: version,
 		Loader: loader.Options{
 			Stores: stores, Keeper: artifacts,

@@ -14,6 +14,7 @@ import (
 type configuration interface {
 	configs.Source
 	configs.Store
+	configs.Locker
 	configs.Announcer
 }
 
