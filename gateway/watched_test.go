@@ -39,7 +39,7 @@ func doublerProfile(t testing.TB) []byte {
 			x[i] = 10 * random.Float32()
 			y[i] = 2 * x[i]
 		}
-		if err := b.Add([]runtime.Tensor{runtimetest.FP32("x", []int64{1, 3}, x...)}, []runtime.Tensor{runtimetest.FP32("y", []int64{1, 3}, y...)}, nil); err != nil {
+		if err := b.Add(drift.Rows{Inputs: []runtime.Tensor{runtimetest.FP32("x", []int64{1, 3}, x...)}, Outputs: []runtime.Tensor{runtimetest.FP32("y", []int64{1, 3}, y...)}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -155,7 +155,7 @@ func profileOf(t testing.TB, version string, seed uint64) []byte {
 		t.Fatal(err)
 	}
 	inputs, outputs := rows(rand.New(rand.NewPCG(seed, 0)), 20_000, 0)
-	if err := b.Add(inputs, outputs, nil); err != nil {
+	if err := b.Add(drift.Rows{Inputs: inputs, Outputs: outputs}); err != nil {
 		t.Fatal(err)
 	}
 	p, err := b.Profile()
