@@ -53,5 +53,6 @@ type noKeeper struct{}
 
 func (noKeeper) Keep([]store.Ref)                {}
 func (noKeeper) Doubt(string)                    {}
+func (noKeeper) Unsigned(string)                 {}
 func (noKeeper) Pin(string, store.Ref, string)   {}
 func (noKeeper) Pinned(string, store.Ref) string { return "" }

@@ -14,19 +14,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
+	"github.com/segue-serving/segue/loader/artifact/signing"
 	"github.com/segue-serving/segue/loader/store"
 )
 
 // keeper records what it is told, and remembers pins like a cache on disk.
 type keeper struct {
-	mu      sync.Mutex
-	kept    [][]store.Ref
-	doubted []string
-	pins    map[string]string
+	mu       sync.Mutex
+	kept     [][]store.Ref
+	doubted  []string
+	unsigned []string
+	pins     map[string]string
 }
 
 func (k *keeper) Keep(refs []store.Ref) { k.kept = append(k.kept, refs) }
 func (k *keeper) Doubt(path string)     { k.doubted = append(k.doubted, path) }
+func (k *keeper) Unsigned(path string)  { k.unsigned = append(k.unsigned, path) }
 func (k *keeper) Pin(version string, ref store.Ref, digest string) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -140,6 +143,19 @@ func TestAFetchUnderWayIsAnnounced(t *testing.T) {
 		w.want(v)
 		if s := w.expect(v, StateFetching); s.Fetched != 50 || s.Size != 100 {
 			t.Errorf("got %+v", s)
+		}
+	})
+}
+
+func TestTheCacheIsToldOfWhatIsNotSigned(t *testing.T) {
+	k := &keeper{}
+	policy := signing.Policy{Required: []signing.Rule{{Where: "require_signature", Signers: []string{"release"}}}}
+	simulate(t, Options{Keeper: k, Signatures: func(Wanted) signing.Policy { return policy }}, func(w *world) {
+		v := w.version(t, "1", script{})
+		w.want(v)
+		w.expect(v, StateFailed)
+		if !slices.Equal(k.unsigned, []string{w.scripts["1"].dir}) {
+			t.Errorf("told of %v", k.unsigned)
 		}
 	})
 }

@@ -169,6 +169,7 @@ func (l *loading) verify(ctx context.Context) *failure {
 func (l *loading) signed() *failure {
 	by, warning, err := l.artifact.Signed(l.options.Signatures(l.try.wanted))
 	if err != nil {
+		l.options.Keeper.Unsigned(l.path)
 		return passing(causeUnsigned, fmt.Errorf("%s: %w", l.try.wanted.URI, err))
 	}
 	if warning != "" {

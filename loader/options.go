@@ -34,8 +34,10 @@ type Keeper interface {
 	// Keep states the full set of artifacts that may be fetched again at any
 	// time, so that none of them is removed to make room. It must not block.
 	Keep(refs []store.Ref)
-	// Doubt says that what was fetched to a path did not verify.
+	// Doubt says that what was fetched to a path did not verify, and Unsigned
+	// that it has no signature that is good enough.
 	Doubt(path string)
+	Unsigned(path string)
 	// Pin notes that a reference without a digest, as a model's version names
 	// it, came to serve with a digest. Pinned returns that digest for as long
 	// as its artifact is to be had without the store, and else nothing: who

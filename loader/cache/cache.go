@@ -38,6 +38,7 @@ type Cache struct {
 	mu      sync.Mutex
 	keeping map[store.Ref]*entry // nil where the artifact is not there yet
 	doubted map[string]struct{}  // digests of entries that did not verify
+	bare    map[string]struct{}  // digests of entries without a signature that is good enough
 	// What an entry holds never changes, so it is read once.
 	sizes    map[string]int64
 	listings map[string][]artifact.File
@@ -65,7 +66,7 @@ func Open(dir string, limit int64, options Options) (*Cache, error) {
 	}
 	c := &Cache{
 		dir: dir, limit: limit, log: options.Log, metrics: options.Metrics, stall: options.Stall,
-		keeping: map[store.Ref]*entry{}, doubted: map[string]struct{}{},
+		keeping: map[store.Ref]*entry{}, doubted: map[string]struct{}{}, bare: map[string]struct{}{},
 		sizes: map[string]int64{}, listings: map[string][]artifact.File{},
 	}
 	if err := c.make(); err != nil {

@@ -503,3 +503,38 @@ func TestSignaturesComeWithTheArtifact(t *testing.T) {
 		t.Errorf("%q %v", got, err)
 	}
 }
+
+func TestASignatureThatIsAddedLaterIsAskedFor(t *testing.T) {
+	for _, digestStated := range []bool{true, false} {
+		s, dir := newShop(), t.TempDir()
+		source, digest := packed(t, "1", nil)
+		s.put(t, "m", source)
+		c := open(t, dir, plenty)
+		ref := store.Ref{URI: "shop:m"}
+		if digestStated {
+			ref.Digest = digest
+		}
+		has := func(want string) {
+			t.Helper()
+			path, release := fetch(t, c, s, ref)
+			defer release()
+			if got, err := os.ReadFile(filepath.Join(path, artifact.SignatureFile)); string(got) != want && (want != "" || err == nil) {
+				t.Errorf("signature %q, want %q", got, want)
+			}
+		}
+		path, release := fetch(t, c, s, ref)
+		release()
+		c.Unsigned(path)
+		has("") // there is none yet
+		s.goods["m"][artifact.SignatureFile] = []byte("first")
+		has("first")
+		s.goods["m"][artifact.SignatureFile] = []byte("second")
+		has("first") // nobody found fault with it
+		c.Unsigned(path)
+		s.away = errReset
+		has("first")
+		s.away = nil
+		has("second")
+		tidy(t, dir)
+	}
+}

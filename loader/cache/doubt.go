@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/segue-serving/segue/loader/artifact"
 )
@@ -17,14 +16,11 @@ import (
 // Before it is given out again its files are compared with the manifest, and
 // it is fetched anew where they differ.
 func (c *Cache) Doubt(path string) {
-	rest, ok := strings.CutPrefix(path, filepath.Join(c.dir, entriesDir)+string(filepath.Separator))
-	if !ok {
-		return
+	if digest := c.digestAt(path); digest != "" {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.doubted[digest] = struct{}{}
 	}
-	name, _, _ := strings.Cut(rest, string(filepath.Separator))
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.doubted[digestPrefix+name] = struct{}{}
 }
 
 func (c *Cache) isDoubted(digest string) bool {

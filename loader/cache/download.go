@@ -47,11 +47,7 @@ func (d *download) attempt(ctx context.Context) (e *entry, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if closeErr := d.origin.Close(); closeErr != nil {
-			d.cache.log.Debug("a store did not close cleanly", "uri", d.ref.URI, "error", closeErr)
-		}
-	}()
+	defer d.close()
 	body, err := d.manifest()
 	if errors.Is(err, fs.ErrNotExist) {
 		return d.unlisted(ctx)
@@ -60,6 +56,12 @@ func (d *download) attempt(ctx context.Context) (e *entry, err error) {
 		return nil, err
 	}
 	return d.listed(ctx, body)
+}
+
+func (d *download) close() {
+	if err := d.origin.Close(); err != nil {
+		d.cache.log.Debug("a store did not close cleanly", "uri", d.ref.URI, "error", err)
+	}
 }
 
 // ask makes one request to the store under the watch. What goes wrong may pass
@@ -147,6 +149,7 @@ func (d *download) listed(ctx context.Context, body []byte) (*entry, error) {
 	}
 	defer s.close()
 	if e := d.cache.hold(ctx, digest); e != nil { // somebody else was faster, or it had no stated digest
+		d.renewed(e)
 		return e, s.free()
 	}
 	if err := d.fill(ctx, s, manifest.Files, body); err != nil {
@@ -183,18 +186,6 @@ func (d *download) fill(ctx context.Context, s *staging, files []artifact.File, 
 		}
 	}
 	return d.signature(s)
-}
-
-// signature brings the detached signature where there is one.
-func (d *download) signature(s *staging) error {
-	body, err := d.small(artifact.SignatureFile, artifact.MaxSignatureBytes)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return s.write(artifact.SignatureFile, body)
 }
 
 // differs says that the store has another artifact than is wanted.

@@ -46,7 +46,7 @@ func (c *Cache) fetch(ctx context.Context, remote store.Remote, ref store.Ref, p
 			return nil, false, store.Permanent(fmt.Errorf("digest %q: want sha256: and 64 lower-case hexadecimal digits", ref.Digest))
 		}
 		if e := c.hold(ctx, ref.Digest); e != nil {
-			return e, true, nil
+			return e, !c.renew(ctx, remote, ref, e), nil
 		}
 	}
 	e, err = c.download(ctx, remote, ref, progress)
