@@ -78,6 +78,17 @@ func TestAnArtifactWithoutADigestIsWhatItWasWhileTheStoreIsAway(t *testing.T) {
 	tidy(t, dir)
 }
 
+func TestErrorsNameAReferenceOnceAndNoQuery(t *testing.T) {
+	s := newShop()
+	for _, said := range []string{"401 Unauthorized", "shop:m: 401 Unauthorized"} {
+		s.away = store.Permanent(errors.New(said))
+		_, _, err := open(t, t.TempDir(), plenty).Store(s).Fetch(t.Context(), store.Ref{URI: "shop:m?signature=secret"}, nil)
+		if err == nil || err.Error() != "shop:m: 401 Unauthorized" {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 func TestAPinHoldsAsLongAsItsArtifactIsHere(t *testing.T) {
 	s, dir := newShop(), t.TempDir()
 	source, digest := packed(t, "1", nil)

@@ -60,7 +60,7 @@ func (d *download) attempt(ctx context.Context) (e *entry, err error) {
 
 func (d *download) close() {
 	if err := d.origin.Close(); err != nil {
-		d.cache.log.Debug("a store did not close cleanly", "uri", d.ref.URI, "error", err)
+		d.cache.log.Debug("a store did not close cleanly", "uri", withoutQuery(d.ref.URI), "error", err)
 	}
 }
 
@@ -91,7 +91,7 @@ func (d *download) small(name string, limit int64) (body []byte, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, within(name, err)
 	}
 	if int64(len(body)) > limit {
 		return nil, store.Later(fmt.Errorf("%s: more than the %s allowed", name, bytesText(limit)), tooOften)
@@ -179,10 +179,10 @@ func (d *download) fill(ctx context.Context, s *staging, files []artifact.File, 
 	}
 	for _, f := range files {
 		if err := d.reuse(ctx, s, f); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
+			return within(f.Path, err)
 		}
 		if _, err := d.pull(ctx, s, f); err != nil {
-			return fmt.Errorf("%s: %w", f.Path, err)
+			return within(f.Path, err)
 		}
 	}
 	return d.signature(s)

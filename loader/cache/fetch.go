@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/segue-serving/segue/loader/artifact"
@@ -32,9 +33,24 @@ func (s *cached) Fetch(ctx context.Context, ref store.Ref, progress store.Progre
 func (s *cached) FetchCached(ctx context.Context, ref store.Ref, progress store.Progress) (path string, release func(), cached bool, err error) {
 	e, cached, err := s.cache.fetch(ctx, s.remote, ref, progress)
 	if err != nil {
-		return "", nil, false, fmt.Errorf("%s: %w", ref.URI, err)
+		return "", nil, false, within(withoutQuery(ref.URI), err)
 	}
 	return e.path(), e.release, cached, nil
+}
+
+// within says where an error came up, unless it says so already: a store names
+// the reference and the file in its own errors.
+func within(place string, err error) error {
+	if strings.Contains(err.Error(), place) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", place, err)
+}
+
+// withoutQuery is a reference as it may be shown: a query may be a secret.
+func withoutQuery(uri string) string {
+	uri, _, _ = strings.Cut(uri, "?")
+	return uri
 }
 
 func (c *Cache) fetch(ctx context.Context, remote store.Remote, ref store.Ref, progress store.Progress) (e *entry, cached bool, err error) {
@@ -53,7 +69,7 @@ func (c *Cache) fetch(ctx context.Context, remote store.Remote, ref store.Ref, p
 	if err != nil && ref.Digest == "" && ctx.Err() == nil {
 		if digest := c.lookUp(lastOf(ref)); digest != "" {
 			if e := c.hold(ctx, digest); e != nil {
-				c.log.Warn("the store does not give the artifact: it is what it was the last time", "uri", ref.URI, "digest", digest, "error", err)
+				c.log.Warn("the store does not give the artifact: it is what it was the last time", "uri", withoutQuery(ref.URI), "digest", digest, "error", err)
 				return e, true, nil
 			}
 		}
@@ -109,7 +125,7 @@ func (c *Cache) download(ctx context.Context, remote store.Remote, ref store.Ref
 		if !errors.As(err, &transfer) || failures > maxFailures || wait > longestPause {
 			return nil, err
 		}
-		c.log.Debug("a transfer is tried again", "uri", ref.URI, "failures", failures, "error", err)
+		c.log.Debug("a transfer is tried again", "uri", withoutQuery(ref.URI), "failures", failures, "error", err)
 		select {
 		case <-time.After(max(wait, pause(failures, rand.Float64()))):
 		case <-ctx.Done():

@@ -55,7 +55,7 @@ func (c *Cache) remember(ctx context.Context, n note) {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
 	if err := c.write(ctx, n); err != nil {
-		c.log.Warn("the digest of a reference is not noted", "uri", n.URI, "error", plain(err))
+		c.log.Warn("the digest of a reference is not noted", "uri", withoutQuery(n.URI), "error", plain(err))
 	}
 }
 

@@ -67,7 +67,7 @@ func (c *Cache) renew(ctx context.Context, remote store.Remote, ref store.Ref, e
 		return err
 	})
 	if err != nil {
-		c.log.Warn("the store is not to be asked for another signature", "uri", ref.URI, "error", err)
+		c.log.Warn("the store is not to be asked for another signature", "uri", withoutQuery(ref.URI), "error", err)
 		return false
 	}
 	defer d.close()
@@ -94,7 +94,7 @@ func (d *download) renewed(e *entry) bool {
 		}
 	}
 	if err != nil {
-		c.log.Warn("the artifact gets no other signature", "uri", d.ref.URI, "error", plain(err))
+		c.log.Warn("the artifact gets no other signature", "uri", withoutQuery(d.ref.URI), "error", plain(err))
 		return false
 	}
 	c.mu.Lock()

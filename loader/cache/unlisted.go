@@ -86,7 +86,7 @@ func (d *download) fillUnlisted(ctx context.Context, s *staging, files []artifac
 		if i < 0 || files[i].Size < 0 {
 			if i >= 0 {
 				if files[i], err = d.pull(ctx, s, files[i]); err != nil {
-					return "", fmt.Errorf("%s: %w", files[i].Path, err)
+					return "", within(files[i].Path, err)
 				}
 			}
 			size, err := d.cache.roomOf(files)
@@ -99,7 +99,7 @@ func (d *download) fillUnlisted(ctx context.Context, s *staging, files []artifac
 			continue
 		}
 		if _, err := d.pull(ctx, s, files[i]); err != nil {
-			return "", fmt.Errorf("%s: %w", files[i].Path, err)
+			return "", within(files[i].Path, err)
 		}
 	}
 	made, _, err := artifact.Make(ctx, artifactPath(s.root.Name()))
