@@ -5,6 +5,9 @@ import (
 	"strings"
 )
 
+// local reports whether the artifact lies in this machine's file system.
+func (v Version) local() bool { return strings.HasPrefix(v.URI, "file:") }
+
 // path is what follows file:, with /// (an empty host) made /.
 func (v Version) path() string {
 	p := strings.TrimPrefix(v.URI, "file:")
@@ -15,7 +18,7 @@ func (v Version) path() string {
 }
 
 // FilePath is the artifact's path in the file system, for a version of an
-// accepted document. A relative one counts from base, Entry.Base; characters
+// accepted document whose URI is of scheme file:. A relative one counts from base, Entry.Base; characters
 // are taken as written, without escapes.
 func (v Version) FilePath(base string) string {
 	p := filepath.FromSlash(v.path())

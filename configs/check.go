@@ -60,7 +60,7 @@ func checkVersion(v Version, e Entry, path string, r *report) {
 	if !r.spoilt(uri) && r.at[uri] != nil {
 		if message := checkURI(v.URI); message != "" {
 			r.problem(uri, "%s", message)
-		} else if p := v.path(); !filepath.IsAbs(p) && e.Base == "" {
+		} else if v.local() && !filepath.IsAbs(v.path()) && e.Base == "" {
 			r.warn(uri, "a relative path, and the document lies in no folder: it counts from the gateway's working directory")
 		}
 	}

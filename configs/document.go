@@ -35,8 +35,8 @@ type Document struct {
 
 // Version says where the artifact of one version lies.
 type Version struct {
-	// URI names the artifact: file:models/mozart/1. A relative path counts
-	// from the document's folder.
+	// URI names the artifact: file:models/mozart/1, s3://models/mozart/1 and
+	// further schemes. A relative path of file: counts from the document's folder.
 	URI string `json:"uri"`
 	// Digest is "sha256:" and the hex SHA-256 of the artifact's manifest. It
 	// may be left out unless settings require it; then the first one seen is

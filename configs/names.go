@@ -45,33 +45,6 @@ func checkDigest(digest string) string {
 	return fmt.Sprintf(`%s is not a digest: write "sha256:" and 64 hexadecimal digits in lower case`, quoteShort(digest))
 }
 
-// checkURI says what is wrong with an artifact's address.
-func checkURI(uri string) string {
-	scheme, rest, ok := strings.Cut(uri, ":")
-	switch scheme {
-	case "file":
-	case "s3", "gs", "azblob", "oci", "http", "https", "mlflow", "dvc":
-		if ok {
-			return scheme + ": is not offered by this version of segue: use file:"
-		}
-	}
-	switch {
-	case uri == "":
-		return "empty: write file: and the artifact's path"
-	case !ok || strings.ContainsAny(scheme, "/.\\"):
-		return fmt.Sprintf("%s has no scheme: write %s", quoteShort(uri), quoteShort("file:"+uri))
-	case scheme != "file":
-		return fmt.Sprintf("unknown scheme %s: use file:", quoteShort(scheme+":"))
-	case rest == "" || rest == "//" || strings.HasSuffix(rest, "//") && strings.Trim(rest, "/") == "":
-		return "no path after file:"
-	case strings.HasPrefix(rest, "//") && !strings.HasPrefix(rest, "///"):
-		return "file: names no host: write file:relative/path or file:/absolute/path"
-	case strings.ContainsFunc(rest, func(c rune) bool { return c < ' ' || c == 0x7f }):
-		return "control characters in the path"
-	}
-	return ""
-}
-
 // checkHeader says what is wrong with the name of the sticky header.
 func checkHeader(name string) string {
 	lower := strings.ToLower(name)

@@ -88,7 +88,7 @@ func constrain(of string, s *jsonschema.Schema) {
 		p("require_signature").MinItems, p("require_signature").Items.Pattern = &one, namePattern
 		p("nonfinite").Enum = []any{NonFiniteError, NonFiniteNull, NonFiniteLiteral}
 	case "Version":
-		p("uri").Pattern = "^file:."
+		p("uri").Pattern = uriPattern
 		p("digest").Pattern = digestPattern
 		atLeast("0", "attempt")
 	case "Traffic":
