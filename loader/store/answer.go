@@ -90,3 +90,21 @@ func later(err error, header http.Header) error {
 	}
 	return err
 }
+
+// Shown is a reference as it may be logged: of http: and https: without the
+// query, which can be a secret.
+func Shown(uri string) string {
+	if scheme, _, err := SplitURI(uri); err == nil && (scheme == "http" || scheme == "https") {
+		uri, _, _ = strings.Cut(uri, "?")
+	}
+	return uri
+}
+
+// Named puts a reference, as it is shown, before an error that does not begin
+// with it.
+func Named(uri string, err error) error {
+	if err == nil || strings.HasPrefix(err.Error(), Shown(uri)+": ") {
+		return err
+	}
+	return fmt.Errorf("%s: %w", Shown(uri), err)
+}
