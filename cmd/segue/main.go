@@ -47,7 +47,7 @@ func run(args []string, signals <-chan os.Signal) int {
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(serveCommand(signals), probeCommand())
+	root.AddCommand(serveCommand(signals), probeCommand(), answerCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(context.Background())
 	if err == nil {
