@@ -1,12 +1,13 @@
 // Command seguectl is the operator's tool of Segue: it checks documents with
 // the gateway's own parsers, writes them by check-and-set, moves weights, holds
-// and freezes, and shows what every gateway has in force.
+// and freezes, shows what every gateway has in force, and packs, verifies and
+// signs artifacts.
 //
 // It promises that a refused document is never written, that nothing is
 // overwritten that was not read before (exit 4 instead), that every change it
 // makes has an audit record, and that it never waits for an answer where nobody
-// is at a terminal. It never talks to a gateway: all it knows and does goes
-// through the configuration's store.
+// is at a terminal. It never talks to a gateway, but for pack --via, which asks for
+// golden answers: all it knows and does goes through the configuration's store.
 //
 //	seguectl --config consul:segue/prod weights mozart 1=90 2=10 --reason "canary"
 //	seguectl --config consul:segue/prod status mozart --wait

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"path/filepath"
 )
@@ -129,24 +128,8 @@ func Write(dir string, m *Manifest) (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	temporary, err := os.CreateTemp(dir, ".manifest-*")
-	if err != nil {
-		return "", fmt.Errorf("write %s: %w", ManifestFile, withoutPath(err))
-	}
-	_, err = temporary.Write(body)
-	if err == nil {
-		err = temporary.Chmod(0o644)
-	}
-	if err == nil {
-		err = temporary.Sync()
-	}
-	err = errors.Join(err, temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), filepath.Join(dir, ManifestFile))
-	}
-	if err != nil {
-		os.Remove(temporary.Name())
-		return "", fmt.Errorf("write %s: %w", ManifestFile, withoutPath(err))
+	if err := writeFile(dir, ManifestFile, body); err != nil {
+		return "", err
 	}
 	return Digest(body), nil
 }

@@ -35,6 +35,9 @@ func (a *Artifact) Signature(trusted []*signing.Trusted) (*signing.Signature, er
 	return s, nil
 }
 
+// Packed reports whether the folder has a manifest of its own.
+func (a *Artifact) Packed() bool { return a.manifest != nil }
+
 // Resources are the files that a signature of the artifact covers: its manifest
 // and all that the manifest lists.
 func (a *Artifact) Resources() []signing.Resource {

@@ -77,6 +77,9 @@ func ParseTrusted(name string, text []byte) (*Trusted, error) {
 	return t, nil
 }
 
+// IsRoot reports whether certificates are trusted, and not a bare key.
+func (t *Trusted) IsRoot() bool { return t.roots != nil }
+
 // supported returns a key of a curve that model-signing signs with.
 func supported(key any) (*ecdsa.PublicKey, error) {
 	k, ok := key.(*ecdsa.PublicKey)
