@@ -139,6 +139,9 @@ type VersionStatus struct {
 	// Quality is what feedback to this gateway said of the version since the
 	// gateway began: at most one for labels and one for rewards.
 	Quality []QualityStatus `json:"quality,omitempty"`
+	// Drift says how the version is compared, nil where its document does not
+	// ask for that.
+	Drift *DriftStatus `json:"drift,omitempty"`
 }
 
 // Values of CompatibilityStatus.Is.
@@ -311,7 +314,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Warnings, v.Compatibility, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality = nil, nil, "", "", time.Time{}, nil, nil
+		v.Warnings, v.Compatibility, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality, v.Drift = nil, nil, "", "", time.Time{}, nil, nil, nil
 		v.Attempt, v.RetryAt, v.FetchedBytes, v.SizeBytes = 0, time.Time{}, 0, 0
 		return v, true
 	})

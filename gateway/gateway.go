@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -146,6 +145,8 @@ func (g *Gateway) MetricsServer(data *DataServer, path string, gatherer promethe
 func (g *Gateway) AdminServer(opts AdminOptions) *AdminServer {
 	s := newAdminServer(g.router, g.metrics, opts)
 	s.Handle("GET /status", http.HandlerFunc(g.serveStatus))
+	s.Handle("GET /drift", http.HandlerFunc(g.serveDriftModels))
+	s.Handle("GET /drift/{model}", http.HandlerFunc(g.serveDrift))
 	return s
 }
 
@@ -153,13 +154,7 @@ func (g *Gateway) AdminServer(opts AdminOptions) *AdminServer {
 func (g *Gateway) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	status := g.Status()
 	status.Config.Connected = g.opts.Source.State().Connected
-	body, err := json.MarshalIndent(status, "", "  ")
-	if err != nil {
-		writeError(w, http.StatusInternalServerError, "internal error")
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(append(body, '\n'))
+	writeDocument(w, status)
 }
 
 // Keys says what the settings protect: whether the data API asks for a key at

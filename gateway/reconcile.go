@@ -43,7 +43,7 @@ type reconciler struct {
 	snapshots chan configs.Snapshot // holds at most the newest
 	changed   chan struct{}         // the loader moved on
 	judge     chan struct{}         // a canary did something bad, or others have seen more
-	heard     chan struct{}         // there is feedback for the status to show
+	heard     chan struct{}         // there is feedback, or drift, for the status to show
 	// decisions are written and evidence is exchanged by goroutines of their
 	// own; judged is when rollouts were judged last.
 	decisions *decisionWriter
@@ -106,7 +106,7 @@ func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *rec
 	r.decisions = newDecisionWriter(opts, m, r.audit, r.loaderChanged)
 	epoch := epochOf(opts.Instance, opts.Now())
 	r.exchange = newExchange(opts, m, epoch, r.judgeSoon)
-	r.monitor = newMonitor(opts, m, epoch)
+	r.monitor = newMonitor(opts, m, epoch, r.feedbackCame)
 	m.watchDrift(r.monitor)
 	return r
 }

@@ -282,7 +282,7 @@ func (b *bench) start() {
 		link = b.store
 	}
 	opts := Options{
-		Source: stillSource{}, Store: link, SourceID: "test", StateDir: b.dir, Instance: cmp.Or(b.instance, "gw"), Version: "1.2.3",
+		Source: stillSource{}, Store: link, SourceID: "test", StateDir: b.dir, Locker: freely{}, Instance: cmp.Or(b.instance, "gw"), Version: "1.2.3",
 		ModelVersion: configs.LatestVersion, MaxTensorBytes: 1 << 20, Log: slog.New(slog.NewTextHandler(b.log, nil)),
 		Now: func() time.Time { return b.now },
 	}

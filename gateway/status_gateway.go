@@ -98,7 +98,7 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 			res, st := r.loader.Lookup(w)
 			v := configs.VersionStatus{
 				State: st.State.String(), Reason: st.Reason, Warnings: st.Warnings, Digest: st.Digest, Since: st.Since.UTC(), Execution: execution(res),
-				Quality: r.metrics.quality(m.name, version),
+				Quality: r.metrics.quality(m.name, version), Drift: r.monitor.Status(m.name, version),
 			}
 			if st.SignedBy != nil {
 				v.SignedBy = st.SignedBy.String()

@@ -82,9 +82,9 @@ func (v *versionCounters) answers() uint64 {
 }
 
 // newMonitor makes the monitor of a gateway's models.
-func newMonitor(opts Options, m *Metrics, epoch string) *monitor.Monitor {
+func newMonitor(opts Options, m *Metrics, epoch string, news func()) *monitor.Monitor {
 	return monitor.New(monitor.Options{
 		Store: opts.Store, Locker: opts.Locker, StateDir: opts.StateDir, Instance: nameOf(opts.Instance), Epoch: epoch, Egress: opts.Egress,
-		Log: opts.Log, Now: opts.Now, Wrote: m.StoreWrite,
+		Log: opts.Log, Now: opts.Now, Wrote: m.StoreWrite, News: news,
 	})
 }

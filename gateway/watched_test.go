@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -221,4 +222,48 @@ func (g *testGateway) fillDrift() {
 	}
 	mon := g.watchDrift(m, configs.Drift{ExportBins: true, Compare: []string{configs.CompareTraining}}, store)
 	g.eventually("the report is shown", func() bool { _, report, _ := mon.State(m.name); return report != nil })
+}
+
+func TestTheAdminListenerShowsDrift(t *testing.T) {
+	g := newTestGateway(t)
+	g.mozart()
+	g.fillDrift()
+	gw := &Gateway{router: g.router, metrics: g.metrics, monitor: g.metrics.drift.Load()}
+	send := served(t, gw.AdminServer(AdminOptions{Level: &slog.LevelVar{}, Log: slog.New(slog.DiscardHandler)}).HTTPServer)
+	send("GET", "/drift", "").want(t, 200, "{\n  \"models\": [\n    \"mozart\"\n  ]\n}\n")
+	send("GET", "/drift/haydn", "").want(t, 404, `{"error":"model \"haydn\" is not watched for drift"}`)
+	var shown struct {
+		Model    string
+		Versions map[string]struct {
+			Features int `json:"features"`
+		}
+		Report struct {
+			Comparisons []struct{ Version, Reference string }
+		}
+	}
+	a := send("GET", "/drift/mozart", "")
+	if err := json.Unmarshal([]byte(a.body), &shown); err != nil || a.status != 200 {
+		t.Fatalf("%d %v", a.status, err)
+	}
+	if shown.Model != "mozart" || len(shown.Versions) != 2 || shown.Versions["1"].Features == 0 || len(shown.Report.Comparisons) != 1 || shown.Report.Comparisons[0].Version != "1" {
+		t.Errorf("%+v", shown)
+	}
+}
+
+func TestTheStatusSaysHowVersionsAreCompared(t *testing.T) {
+	b := newBench(t)
+	b.document("mozart", "1:a", "1=100", `"drift": {}`)
+	b.read()
+	if d := b.status("mozart").Versions["1"].Drift; d == nil || d.Off != "" {
+		t.Errorf("before the profile is looked for: %+v", d)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.r.monitor.Run(ctx) }()
+	defer func() { cancel(); <-ended }()
+	<-b.r.heard // there is something else to show
+	b.pass()
+	if d := b.status("mozart").Versions["1"].Drift; d == nil || !strings.Contains(d.Off, "no drift-profile.json") {
+		t.Errorf("%+v", d)
+	}
 }

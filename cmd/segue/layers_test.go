@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"loader/artifact":           {"runtime", "loader/artifact/..."},
 	"loader/artifact/signing":   {},
 	"loader/store":              {"loader/artifact"},
-	"loader/cache":              {"loader/artifact", "loader/store", "loader/artifact/..."},
+	"loader/cache":              {"loader/artifact/...", "loader/store"},
 	"loader/store/mlflow":       {"loader/store", "deploy/parts"},
 	"loader/store/dvc":          {"loader/store"},
 	"loader/probe":              {"runtime", "loader/artifact"},

@@ -27,6 +27,9 @@ type Options struct {
 	// Egress says whom alarms may be sent to; nil is nobody.
 	Egress Egress
 	Log    *slog.Logger
+	// News is told that there is something else to show; nil is nobody. It never
+	// blocks.
+	News func()
 	// Now is the clock.
 	Now func() time.Time
 	// Wrote counts a write to the store; the kind is drift, the outcome ok,
@@ -82,6 +85,9 @@ type watch struct {
 
 // New makes a monitor that follows nothing and runs nothing yet.
 func New(opts Options) *Monitor {
+	if opts.News == nil {
+		opts.News = func() {}
+	}
 	m := &Monitor{opts: opts, inbox: newInbox(runtime.NewPool()), models: map[string]*watch{}, shown: map[string]*shown{}, kept: map[[2]string]*Target{}}
 	m.hooks = newHooks(opts)
 	return m
@@ -183,7 +189,9 @@ func (m *Monitor) dealShares(ctx context.Context) {
 	for {
 		for _, w := range m.watched() {
 			for _, t := range w.targets {
-				t.load(m.opts.Log)
+				if t.load(m.opts.Log) {
+					m.opts.News()
+				}
 			}
 		}
 		select {

@@ -35,6 +35,7 @@ func (m *Monitor) show(report *configs.DriftReport) {
 	next := maps.Clone(m.shown)
 	next[report.Model] = s
 	m.shown = next
+	m.opts.News()
 }
 
 // hide lets go of the report of a model that is followed no more.
@@ -92,6 +93,21 @@ func (m *Monitor) State(model string) (versions map[string]VersionState, report 
 		report = s.report
 	}
 	return versions, report, true
+}
+
+// Status is what the status of the gateway says of a version, nil where it is
+// not watched.
+func (m *Monitor) Status(model, version string) *configs.DriftStatus {
+	t := m.Target(model, version)
+	if t == nil {
+		return nil
+	}
+	state := t.state()
+	s := &configs.DriftStatus{Off: state.Off, Notes: state.Notes}
+	if shown := m.showing()[model]; shown != nil {
+		s.Alarms = alarming(shown.report, version)
+	}
+	return s
 }
 
 // Models are the names of the models that are watched.

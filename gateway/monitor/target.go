@@ -108,13 +108,13 @@ func (t *Target) open(threshold uint64, most int64) {
 // errNoProfile says that an artifact has none.
 var errNoProfile = errors.New("the artifact holds no drift-profile.json: make one with seguectl profile")
 
-// load reads the profile, once.
-func (t *Target) load(log *slog.Logger) {
+// load reads the profile, once: then it returns true.
+func (t *Target) load(log *slog.Logger) bool {
 	t.mu.Lock()
 	done := t.loaded
 	t.mu.Unlock()
 	if done {
-		return
+		return false
 	}
 	profile, notes, err := t.read()
 	t.mu.Lock()
@@ -123,11 +123,12 @@ func (t *Target) load(log *slog.Logger) {
 	if err != nil {
 		t.off = err.Error()
 		log.Warn("drift is not watched", "model", t.model, "version", t.version.Name, "reason", t.off)
-		return
+		return true
 	}
 	t.profile = profile
 	t.fresh, t.total, t.spare = profile.NewWindow(), profile.NewWindow(), profile.NewWindow()
 	log.Info("drift is watched", "model", t.model, "version", t.version.Name, "features", len(profile.Features), "reference_samples", profile.Samples, "notes", notes)
+	return true
 }
 
 func (t *Target) read() (profile *drift.Profile, notes []string, err error) {
