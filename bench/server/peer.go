@@ -71,10 +71,11 @@ func PeerVersions(folder, name string) ([]string, error) {
 
 // StartPeer starts a peer. It may answer only some seconds later: Await says.
 func StartPeer(o PeerOptions, python string) (*Peer, error) {
-	addr, err := freeAddress()
+	addresses, err := freeAddresses(1)
 	if err != nil {
 		return nil, err
 	}
+	addr := addresses[0]
 	script, err := filepath.Abs(filepath.Join(o.Folder, o.Name, "serve.py"))
 	if err != nil {
 		return nil, err

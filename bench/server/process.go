@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	goruntime "runtime"
-	"strconv"
 	"sync"
 	"syscall"
 	"time"
@@ -135,23 +134,17 @@ func (t *tail) String() string {
 	return t.buf.String()
 }
 
-// freeAddress returns a port of the loopback that nobody listens on now.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(l.Addr().(*net.TCPAddr).Port)), nil
-}
-
-func freeAddresses(n int) ([]string, error) {
-	all := make([]string, n)
-	for i := range all {
-		var err error
-		if all[i], err = freeAddress(); err != nil {
+// freeAddresses returns as many different addresses of the loopback that nobody
+// listens on now.
+func freeAddresses(n int) (all []string, err error) {
+	for range n {
+		// Held until all are chosen: a port that was given back is free again.
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
 			return nil, err
 		}
+		defer l.Close()
+		all = append(all, l.Addr().String())
 	}
 	return all, nil
 }
