@@ -12,7 +12,9 @@
 //
 // Short and long runs have places of their own. A short run that had to wait
 // for the end of a long one would take a hundred times as long; the kernel
-// divides the cores instead, and the threads of long runs give way.
+// divides the cores instead, and the threads of long runs give way. Where there
+// are several cores one is left to the short runs, while any are made, as long
+// as the long ones wait little for it.
 //
 // The package promises that calls of an instance are run in the order of
 // arrival (of those that share runs: by shape), that instances that wait share

@@ -76,7 +76,9 @@ func New(options Options) *Executor {
 	if n < 0 {
 		panic(fmt.Sprintf("batch: %d permits", n))
 	}
-	return &Executor{short: newLane(n), long: newLane(n), onWorkers: options.OnWorkers, memory: runtime.NewPool(),
+	short, long := newLane(n), newLane(n)
+	long.beside = short
+	return &Executor{short: short, long: long, onWorkers: options.OnWorkers, memory: runtime.NewPool(),
 		devices: map[string]*lane{}, staffed: map[*lane]bool{}}
 }
 

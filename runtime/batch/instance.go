@@ -106,7 +106,7 @@ func (i *Instance) Run(ctx context.Context, call *Call) (runtime.Result, error) 
 	w := i.way.Load()
 	agree := call.count(i.Signature())
 	cost := w.line.usual.Load() * int64(max(1, call.rows))
-	if w.worked && (w.line.delay > 0 || !w.lane.takeIdle()) {
+	if w.worked && (w.line.delay > 0 || !w.lane.takeIdle(now, cost)) {
 		call.shares = agree && call.rows > 0 && w.line.maxRows > 1
 		return i.handOver(ctx, w, call, now, cost)
 	}
@@ -117,13 +117,16 @@ func (i *Instance) Run(ctx context.Context, call *Call) (runtime.Result, error) 
 		}
 	}
 	// A long run comes here where nothing else is under way: a hand-over would
-	// only cost time.
-	return i.runHere(ctx, w, call, now.Add(call.Queued))
+	// only cost time, a twentieth of a run of 1.6 ms.
+	return i.runHere(ctx, w, call, now.Add(call.Queued), cost)
 }
 
 // runHere makes the run of a place that the caller holds, in this goroutine.
-func (i *Instance) runHere(ctx context.Context, w *way, call *Call, start time.Time) (runtime.Result, error) {
+func (i *Instance) runHere(ctx context.Context, w *way, call *Call, start time.Time, cost int64) (runtime.Result, error) {
 	defer w.lane.release()
+	if w.worked {
+		defer w.lane.running.Add(-cost)
+	}
 	return i.runAlone(ctx, w, call, start, false)
 }
 

@@ -25,12 +25,27 @@ type lane struct {
 	// nanoseconds; lines how many lines have any.
 	work   atomic.Int64
 	active atomic.Int64
+	// used says that a place was taken since somebody last looked.
+	used atomic.Bool
+
+	// beside, of a lane of long runs, is the lane of short ones on the same
+	// cores; lastShort is when one was last seen, in nanoseconds from begin, 0
+	// before the first. running is what work was of the runs under way.
+	beside    *lane
+	begin     time.Time
+	lastShort atomic.Int64
+	running   atomic.Int64
 
 	mu     sync.Mutex
 	lines  []*line // those that may be served
 	clock  int64
 	queued int
 	spare  *waiter // idle waiters, linked by next
+	// kept says that one place is neither free nor used; another one is then
+	// used, or will be by a call that waits.
+	kept bool
+	// since is when the first of the lines began to wait.
+	since time.Time
 	// idle are the workers that have nothing to do; none without a staff.
 	idle []*worker
 }
@@ -38,7 +53,7 @@ type lane struct {
 const waited = -1
 
 func newLane(places int) *lane {
-	l := &lane{places: places}
+	l := &lane{places: places, begin: time.Now()}
 	l.free.Store(int64(places))
 	return l
 }
@@ -53,9 +68,14 @@ func (l *lane) take() bool {
 	return false
 }
 
-// takeIdle takes a place if all are free.
-func (l *lane) takeIdle() bool {
-	return l.free.CompareAndSwap(int64(l.places), int64(l.places)-1)
+// takeIdle takes a place for a run that is expected to take so long, if all are
+// free and no short runs are made on the same cores.
+func (l *lane) takeIdle(now time.Time, cost int64) bool {
+	if l.besideShort(now) || !l.free.CompareAndSwap(int64(l.places), int64(l.places)-1) {
+		return false
+	}
+	l.running.Add(cost)
+	return true
 }
 
 // release gives a place back: to the next call, or to whoever comes next.
@@ -81,6 +101,15 @@ func (l *lane) release() {
 func (l *lane) done(by *worker) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.running.Add(-by.group.cost)
+	now := time.Now()
+	if l.kept {
+		l.keep(now)
+	} else if l.free.Load() <= 0 && l.yields(now) {
+		l.kept = true
+		l.idle = append(l.idle, by)
+		return false
+	}
 	given := l.free.Load() == waited && l.give(by)
 	if len(by.group.waiters) > 0 {
 		return true
@@ -88,6 +117,9 @@ func (l *lane) done(by *worker) bool {
 	l.idle = append(l.idle, by)
 	if !given {
 		l.free.Add(1)
+	}
+	if l.kept && l.free.Load() == int64(l.places)-1 {
+		l.unkeep() // nobody is left to keep it from
 	}
 	return false
 }
@@ -113,6 +145,9 @@ func (l *lane) submit(w *waiter) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ln := w.line
+	if ln.queued >= ln.limit && l.kept {
+		l.unkeep()
+	}
 	if ln.queued >= ln.limit && l.free.Load() <= 0 {
 		return ErrQueueFull
 	}
@@ -139,7 +174,11 @@ func (l *lane) ripe(ln *line) {
 // open lets a line be served, and serves it where places are free. The caller
 // holds mu.
 func (l *lane) open(ln *line) {
+	now := time.Now()
 	if !ln.open {
+		if len(l.lines) == 0 {
+			l.since = now
+		}
 		ln.open = true
 		ln.clock = max(ln.clock, l.clock)
 		l.lines = append(l.lines, ln)
@@ -147,6 +186,7 @@ func (l *lane) open(ln *line) {
 	}
 	for len(l.lines) > 0 {
 		switch {
+		case l.keep(now):
 		case l.take():
 			if !l.give(nil) {
 				l.free.Add(1)
@@ -233,5 +273,9 @@ func (l *lane) expect(ln *line, cost int64) time.Duration {
 func (l *lane) use() (busy, queued int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.places - int(max(0, l.free.Load())), l.queued
+	busy = l.places - int(max(0, l.free.Load()))
+	if l.kept {
+		busy--
+	}
+	return busy, l.queued
 }

@@ -180,6 +180,7 @@ func (l *lane) wait(ctx context.Context, w *waiter, now time.Time) (left bool, e
 // turn, and returns how long it waited from now on, 0 for not at all. On
 // success the caller gives the place back with release.
 func (l *lane) acquire(ctx context.Context, ln *line, deadline, now time.Time, cost int64) (time.Duration, error) {
+	l.note()
 	if l.take() {
 		return 0, nil
 	}

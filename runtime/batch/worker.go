@@ -16,14 +16,15 @@ type worker struct {
 type group struct {
 	waiters []*waiter
 	rows    int
+	cost    int64 // how long the run is expected to take, for the lane's running
 }
 
 // fill takes the line's first waiter and those behind it that may share its
 // run. The caller holds the lane's mu.
 func (g *group) fill(l *lane, ln *line, now time.Time) {
 	head := ln.first
-	ln.serve(l, head)
-	g.waiters, g.rows = append(g.waiters[:0], head), head.rows()
+	g.waiters, g.rows, g.cost = g.waiters[:0], 0, 0
+	g.add(l, head)
 	if !head.call.shares {
 		return
 	}
@@ -32,11 +33,17 @@ func (g *group) fill(l *lane, ln *line, now time.Time) {
 		switch {
 		case ln.hopeless(l, w, now):
 		case w.call.shares && g.rows+w.rows() <= ln.maxRows && sameRows(head.call, w.call):
-			ln.serve(l, w)
-			g.waiters, g.rows = append(g.waiters, w), g.rows+w.rows()
+			g.add(l, w)
 		}
 		w = next
 	}
+}
+
+// add takes a waiter out of its line into the group.
+func (g *group) add(l *lane, w *waiter) {
+	w.line.serve(l, w)
+	l.running.Add(w.cost)
+	g.waiters, g.rows, g.cost = append(g.waiters, w), g.rows+w.rows(), g.cost+w.cost
 }
 
 // sameRows reports whether two calls have inputs of equal shapes but for the
