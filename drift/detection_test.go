@@ -153,7 +153,7 @@ func hours(windows int) string {
 }
 
 // With windows of an hour. Set DRIFT_PLOT to a path to have it drawn.
-func TestChangesAreFoundSoonerThanByRulesOfThumb(t *testing.T) {
+func TestLargeChangesAreFoundInTheFirstWindow(t *testing.T) {
 	runs := counts(3, 31)
 	short := change{shift.name, []float64{0.3, 1}, shift.draw}
 	if counts(0, 1) == 1 {

@@ -217,8 +217,8 @@ func TestCleanWindowsAlarmAsOftenAsConfigured(t *testing.T) {
 			out := w.simulate(t, counts(c.few, c.all))
 			configured := w.policy.alpha() * float64(out.windows)
 			per := float64(out.alarms) / configured
-			t.Logf("%d features, %d windows of %d rows against %d: %d false alarms, %.1f configured: %.2f times (95 %%: %.2f to %.2f)",
-				out.features, out.windows, w.window, w.reference, out.alarms, configured, per,
+			t.Logf("%s: %d features, %d windows of %d rows against %d: %d false alarms, %.1f configured: %.2f times (95 %%: %.2f to %.2f)",
+				c.name, out.features, out.windows, w.window, w.reference, out.alarms, configured, per,
 				poissonBound(out.alarms, false)/configured, poissonBound(out.alarms, true)/configured)
 			if low := poissonBound(out.alarms, false); low > 1.5*configured || counts(0, 1) == 1 && per > 1.5 {
 				t.Errorf("%d false alarms in %d windows, %.1f are configured", out.alarms, out.windows, configured)
