@@ -82,3 +82,11 @@ func (l *lane) unkeep() {
 		l.free.Add(1)
 	}
 }
+
+// unkeepLast gives up a place that is kept from nobody any more. The caller
+// holds mu.
+func (l *lane) unkeepLast() {
+	if l.kept && l.free.Load() == int64(l.places)-1 {
+		l.unkeep()
+	}
+}

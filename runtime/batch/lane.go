@@ -83,10 +83,15 @@ func (l *lane) release() {
 	for {
 		n := l.free.Load()
 		if n >= 0 {
-			if l.free.CompareAndSwap(n, n+1) {
-				return
+			if !l.free.CompareAndSwap(n, n+1) {
+				continue
 			}
-			continue
+			if l.beside != nil && n+1 == int64(l.places)-1 {
+				l.mu.Lock()
+				l.unkeepLast()
+				l.mu.Unlock()
+			}
+			return
 		}
 		l.mu.Lock()
 		given := l.give(nil)
@@ -118,9 +123,7 @@ func (l *lane) done(by *worker) bool {
 	if !given {
 		l.free.Add(1)
 	}
-	if l.kept && l.free.Load() == int64(l.places)-1 {
-		l.unkeep() // nobody is left to keep it from
-	}
+	l.unkeepLast()
 	return false
 }
 
