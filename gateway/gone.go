@@ -12,7 +12,8 @@ import (
 // client is the context of a call over HTTP. It ends when its client is found
 // to be gone, and that is looked for only where the model is about to be run
 // for a request that waited, or its answer to be encoded behind a long run: a
-// request that is answered at once pays nothing. Its methods are called by one
+// request that is answered at once pays nothing. During a run that can be ended
+// leavers look. Its methods are called by one
 // goroutine after the other.
 type client struct {
 	context.Context

@@ -32,8 +32,10 @@ type httpCall struct {
 	ctx  *fasthttp.RequestCtx
 	conn *conn
 	head head
-	// client is the call's context.
+	// client is the call's context, watch how the end of a long run waits for
+	// it.
 	client client
+	watch  func(end func()) (stop func())
 
 	body      body
 	out       []byte // the answer's body
@@ -46,6 +48,7 @@ type httpCall struct {
 func newHTTPCall(s *DataServer) *httpCall {
 	c := &httpCall{call: call{server: s, stripe: uint8(s.stripes.Add(1))}}
 	c.client = client{Context: context.Background(), call: c}
+	c.watch = func(end func()) func() { return s.leavers.watch(c, end) }
 	c.wire, c.context = c, &c.client
 	return c
 }
@@ -55,6 +58,7 @@ func (c *httpCall) begin(ctx *fasthttp.RequestCtx, at time.Time) {
 	c.conn = ctx.Conn().(*conn) // what Serve's listeners accept
 	c.conn.current = c
 	c.client.asked, c.client.gone = false, false
+	c.run.Watch = c.watch
 	c.head.read(ctx.Request.Header.Protocol(), ctx.Request.Header.RawHeaders())
 	c.call.begin(at)
 }

@@ -101,9 +101,10 @@ type DataServer struct {
 	codec    codec
 	seen     *feedbackSeen
 	shadows  *shadows
-	// stopShadows ends the shadows' worker, which begins with the first
-	// listener.
-	stopShadows context.CancelFunc
+	leavers  *leavers
+	// stopHelpers ends the goroutines of shadows and leavers, which begin with
+	// the first listener.
+	stopHelpers context.CancelFunc
 	calls       sync.Pool
 	stripes     atomic.Uint32
 	// mishaps bounds how often what goes wrong with single requests is logged.
@@ -123,7 +124,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	s := &DataServer{
 		opts: opts, router: rt, metrics: m, drained: func() {}, heard: func() {}, mishaps: rate.NewLimiter(1, 10),
 		ids: newIDMaker(nil), requests: newRequestIDs(), seen: newFeedbackSeen(seenHalf),
-		shadows: newShadows(opts), stopShadows: func() {},
+		shadows: newShadows(opts), leavers: newLeavers(), stopHelpers: func() {},
 	}
 	s.calls.New = func() any { return newHTTPCall(s) }
 	timeouts := opts.Timeouts.withDefaults()
@@ -222,8 +223,9 @@ func (s *DataServer) begin(ln net.Listener) bool {
 	}
 	if len(s.listeners) == 0 {
 		var ctx context.Context
-		ctx, s.stopShadows = context.WithCancel(context.Background())
+		ctx, s.stopHelpers = context.WithCancel(context.Background())
 		s.serving.Go(func() { s.shadows.run(ctx) })
+		s.serving.Go(func() { s.leavers.run(ctx) })
 	}
 	s.listeners = append(s.listeners, ln)
 	s.serving.Add(1)
@@ -236,7 +238,7 @@ func (s *DataServer) closeListeners() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true
-	s.stopShadows()
+	s.stopHelpers()
 	for _, ln := range s.listeners {
 		_ = ln.Close() // most are closed already
 	}

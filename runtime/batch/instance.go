@@ -50,6 +50,10 @@ type Call struct {
 	// Asked is when Run is called, for callers that have just looked at the
 	// clock; zero has Run look.
 	Asked time.Time
+	// Watch, if set, is called when a run begins that can be ended, for callers
+	// who would not learn by a context that nobody waits for the answer any
+	// more: they call end then. Once stop has returned end must not be called.
+	Watch func(end func()) (stop func())
 	// Queued is how long the call waited for its turn, 0 when there was no
 	// wait. Set by Run.
 	Queued time.Duration

@@ -50,10 +50,14 @@ func (*endless) Done() <-chan struct{} { return nil }
 // Err returns nil.
 func (*endless) Err() error { return nil }
 
-// runStoppable ends the run when its deadline passes or its caller is gone.
+// runStoppable ends the run when its deadline passes or its caller is gone, which
+// a context or the caller says.
 func (i *Instance) runStoppable(ctx context.Context, call *Call, aside bool) (runtime.Result, error) {
 	ctx, cancel := context.WithDeadline(ctx, call.Deadline)
 	defer cancel()
+	if call.Watch != nil {
+		defer call.Watch(cancel)()
+	}
 	result, err := i.compute(ctx, call, aside)
 	return result, stopped(err)
 }

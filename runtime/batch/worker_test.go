@@ -351,6 +351,22 @@ func TestALongRunIsEndedAtItsDeadline(t *testing.T) {
 		if err := ask(gone, i, call, 1, 1); !errors.Is(err, context.Canceled) || call.Ran != 30*ms {
 			t.Errorf("got %v after %v, want context.Canceled after 30ms", err, call.Ran)
 		}
+		stopped := false
+		call = &Call{Deadline: time.Now().Add(300 * ms), Watch: func(end func()) (stop func()) {
+			timer := time.AfterFunc(40*ms, end)
+			return func() { stopped = !timer.Stop() }
+		}}
+		if err := ask(t.Context(), i, call, 1, 1); !errors.Is(err, context.Canceled) || call.Ran != 40*ms || !stopped {
+			t.Errorf("watched: got %v after %v, stopped %v, want context.Canceled after 40ms", err, call.Ran, stopped)
+		}
+		model.fixed = 100 * ms
+		call = &Call{Deadline: time.Now().Add(time.Hour), Watch: func(func()) func() {
+			t.Error("a run that cannot be ended is watched")
+			return func() {}
+		}}
+		if err := ask(t.Context(), i, call, 1, 1); err != nil {
+			t.Error(err)
+		}
 	})
 }
 
