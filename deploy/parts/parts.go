@@ -1,7 +1,8 @@
 // Package parts finds the real programs of Python that tests run against: an
-// MLflow server, DVC. `make parts` installs them into the cache, each in an
-// environment of its own that is named after what requirements.txt pins. The
-// package installs nothing, and a test that needs a part fails without it.
+// MLflow server, DVC, OpenSSF model-signing. `make parts` installs them into the
+// cache, each in an environment of its own that is named after what
+// requirements.txt pins. The package installs nothing, and a test that needs a
+// part fails without it.
 //
 //	python := parts.Python(t, "mlflow")
 package parts
