@@ -59,6 +59,8 @@ var owners = map[string][]string{
 	"cloud.google.com/go":                 {"loader/store"},
 	"oras.land/oras-go/v2":                {"loader/store"},
 	"github.com/valyala/fasthttp":         {"gateway", "bench"},
+	"github.com/Shopify/toxiproxy/v2":     {"loader/store"},
+	"github.com/rs/zerolog":               {"loader/store"},
 	"github.com/go-git/go-git/v5":         {"loader/store/dvc"},
 	"google.golang.org/grpc":              {"gateway", "gateway/oip/oippb", "bench"},
 	"github.com/prometheus/client_golang": {"cmd/segue", "gateway", "gateway/monitor", "loader", "loader/store", "loader/cache"},
