@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"loader/cache":              {"loader/artifact/...", "loader/store"},
 	"loader/store/mlflow":       {"loader/store", "deploy/parts"},
 	"loader/store/dvc":          {"loader/store"},
+	"loader/store/remotes":      {"loader/store/..."},
 	"loader/probe":              {"runtime", "loader/artifact"},
 	"loader":                    {"runtime", "loader/..."},
 	"gateway/rollout":           {"configs"},
@@ -41,7 +42,7 @@ var layers = map[string][]string{
 	"drift/dataset":             {"runtime", "gateway/oip"},
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
-	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact/...", "loader/store", "drift/...", "runtime"},
+	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact/...", "loader/store/...", "drift/...", "runtime"},
 	"deploy/parts":              {},
 	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb"},
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/loader/store/egress"
 )
 
 // process is what the settings say, checked and typed.
@@ -21,6 +22,7 @@ type process struct {
 	appEnv, logLevel, logFormat, modelVersion string
 	batchSize, maxDimension                   int
 	cacheSize                                 int64
+	artifactHosts                             egress.Hosts
 	shutdownDelay, shutdownTimeout            time.Duration
 	library                                   string
 	nativeHistograms                          bool
@@ -45,7 +47,7 @@ func (s *settings) check(hostname string) (process, error) {
 		metricsEndpoint: c.metricsEndpoint(),
 		appEnv:          c.oneOf("app-env", "development", "staging", "production"),
 		batchSize:       c.number("batch-size", 1), maxDimension: c.number("max-sequence-length", 0),
-		nativeHistograms: c.truth("native-histograms"), cacheSize: c.size("cache-size"),
+		nativeHistograms: c.truth("native-histograms"), cacheSize: c.size("cache-size"), artifactHosts: c.hosts("artifact-hosts"),
 		shutdownDelay: c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
 	}
 	if v := s.get("unix-socket"); v != "off" {
@@ -134,6 +136,14 @@ func (c *checking) size(flag string) int64 {
 		c.bad(flag, "a size such as 10GiB")
 	}
 	return int64(size)
+}
+
+func (c *checking) hosts(flag string) egress.Hosts {
+	hosts, err := egress.Parse(c.get(flag))
+	if err != nil {
+		c.bad(flag, "names of hosts, addresses and networks (10.0.0.0/8), separated by commas, or *")
+	}
+	return hosts
 }
 
 func (c *checking) truth(flag string) bool {

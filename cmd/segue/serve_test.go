@@ -280,11 +280,12 @@ func TestWrongSettingsAreAllNamed(t *testing.T) {
 	for _, v := range []string{"API_PORT", "LOG_LEVEL", "APP_ENV", "BATCH_SIZE", "SEGUE_CACHE_SIZE"} {
 		t.Setenv(v, "nonsense")
 	}
+	t.Setenv("SEGUE_ARTIFACT_HOSTS", "http://nonsense")
 	s := newSettings(os.Getenv)
 	cmd := serveCommand(signals)
 	s.resolve(cmd.Flags(), os.Getenv)
 	_, err := s.check("host")
-	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size", "cache-size"} {
+	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size", "cache-size", "artifact-hosts"} {
 		if err == nil || !strings.Contains(err.Error(), want+" is ") {
 			t.Errorf("%s is not named in %v", want, err)
 		}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"path/filepath"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/loader/cache"
 	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/loader/store/remotes"
 )
 
 // openStores opens the stores of all schemes: those on other machines behind
@@ -24,11 +26,12 @@ func openStores(p process, registry prometheus.Registerer, log *slog.Logger) (*s
 	}
 	artifacts.Register(registry)
 	stores := map[string]store.Store{"file": store.File{}}
-	for scheme, remote := range remotes() {
+	elsewhere, err := remotes.Open(p.artifactHosts, os.Getenv)
+	if err != nil {
+		return nil, nil, err
+	}
+	for scheme, remote := range elsewhere.ByScheme {
 		stores[scheme] = artifacts.Store(remote)
 	}
 	return store.NewRegistry(stores, metrics), artifacts, nil
 }
-
-// remotes are the stores on other machines by scheme.
-func remotes() map[string]store.Remote { return map[string]store.Remote{} }
