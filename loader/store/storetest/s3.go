@@ -36,11 +36,27 @@ func StartS3(t testing.TB) *S3 {
 	if err := os.Mkdir(data, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { removeSockets(t, ports) }) // after the server's end
 	serve(t, s.ready, weed, "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-dir="+data,
-		"-s3", "-s3.port="+ports[0], "-s3.port.grpc="+ports[1], "-s3.config="+identities, "-s3.port.iceberg=0",
+		"-s3", "-s3.port="+ports[0], "-s3.port.grpc="+ports[1], "-s3.config="+identities, "-s3.port.iceberg=0", "-s3.port.lance=0",
 		"-master.port="+ports[2], "-master.port.grpc="+ports[3], "-volume.port="+ports[4], "-volume.port.grpc="+ports[5],
-		"-filer.port="+ports[6], "-filer.port.grpc="+ports[7], "-master.volumeSizeLimitMB=64", "-volume.max=0")
+		"-filer.port="+ports[6], "-filer.port.grpc="+ports[7], "-master.volumeSizeLimitMB=64", "-volume.max=0", "-master.telemetry=false")
 	return s
+}
+
+// removeSockets removes what a killed SeaweedFS leaves in the temporary folder.
+func removeSockets(t testing.TB, ports []string) {
+	for _, port := range ports {
+		left, err := filepath.Glob(filepath.Join("/tmp", "seaweedfs-*-"+port+".sock"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, socket := range left {
+			if err := os.Remove(socket); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 }
 
 // ready reports whether buckets can be made, which needs all of its servers.
