@@ -31,6 +31,10 @@ const DirectWriter = "direct write"
 // written directly. The tool names its records after its verbs.
 const EventDocument = "document"
 
+// EventResolve is the event that the gateway records which found something else in
+// a registry that a document follows; the record's document is the Resolution.
+const EventResolve = "resolve"
+
 // EventDelete is the event of a deletion that was asked for by name. Where it
 // is a model's newest record, at an index not lower than that of the deleted
 // document, the deletion is no accident.

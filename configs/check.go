@@ -33,7 +33,12 @@ func checkDocument(d *Document, e Entry, r *report) {
 			r.problem("model", "is %q, but the document is stored as %q: make them equal", d.Model, e.Name)
 		}
 	}
-	if len(d.Versions) == 0 && !r.spoilt("versions") && r.at["versions"] != nil {
+	switch {
+	case d.Follow != nil:
+		checkFollow(d, r)
+	case r.at["versions"] == nil && r.at["follow"] == nil:
+		r.problem("versions", "missing: name at least one version, or follow a registry")
+	case r.at["versions"] != nil && len(d.Versions) == 0 && !r.spoilt("versions"):
 		r.problem("versions", "empty: name at least one version")
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
@@ -111,7 +116,7 @@ func checkTraffic(d *Document, r *report) {
 		checkWeights(t.Weights, "traffic.weights", r)
 	case r.at["traffic.weights"] != nil && !r.spoilt("traffic.weights"):
 		r.problem("traffic.weights", "empty: name at least one version, or leave it out")
-	case len(d.Versions) > 1 && !r.spoilt("traffic.weights") && !r.spoilt("follow"):
+	case len(d.Versions) > 1 && !r.spoilt("traffic.weights"):
 		r.warn("traffic.weights", "missing: of %s the version that the gateway's MODEL_VERSION names answers, by default the latest, %s",
 			nameList(d.Versions), d.DefaultVersion(LatestVersion))
 	}
@@ -119,6 +124,10 @@ func checkTraffic(d *Document, r *report) {
 
 // checkVersionName reports a name for which there is no version.
 func checkVersionName(d *Document, name, path string, r *report) {
+	if d.Follow != nil && len(d.Versions) == 0 {
+		checkLabel(d.Follow, name, path, r)
+		return
+	}
 	if _, ok := d.Versions[name]; ok || r.spoilt(path) || len(d.Versions) == 0 {
 		return
 	}
@@ -192,6 +201,9 @@ func checkRuntime(rt Runtime, path string, r *report) {
 func checkMemoryLimits(d *Document, r *report) {
 	const refusal = "bounds a device's memory, and %s on cpu: what the whole process may take there is its control group's to say"
 	devices := 0
+	if d.Follow != nil && d.RuntimeOf("", Runtime{}).Device != DefaultDevice {
+		devices++
+	}
 	for _, name := range slices.Sorted(maps.Keys(d.Versions)) {
 		own, path := d.Versions[name].Runtime, keyPath("versions", name)+".runtime"
 		if r.spoilt(path+".device") || r.spoilt("runtime.device") || d.RuntimeOf(name, Runtime{}).Device != DefaultDevice {

@@ -42,6 +42,9 @@ func (d decoder) value(n *node, v reflect.Value, path string) {
 	case *Size:
 		d.text(n, path, "a size like 512KiB or 64MiB", target.UnmarshalText)
 		return
+	case *FollowPolicy:
+		d.policy(n, target, path)
+		return
 	case *time.Time:
 		d.text(n, path, "a time like 2026-01-31T12:00:00Z", func(text []byte) (err error) {
 			if *target, err = time.Parse(time.RFC3339Nano, string(text)); err != nil {
@@ -119,7 +122,7 @@ func (d decoder) structure(n *node, v reflect.Value, path string) {
 		d.value(n.values[i], v.FieldByIndex(field.index), below)
 	}
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		if fields[name].required && seen[name] == nil && !d.replaced(path, name, seen) {
+		if fields[name].required && seen[name] == nil {
 			d.problemAt(n, fieldPath(path, name), "missing")
 		}
 	}
@@ -140,9 +143,6 @@ func (d decoder) isKey(key *node, path, of string) bool {
 
 // unknown says what to do about a field that does not exist.
 func (d decoder) unknown(name, path string, fields map[string]field) string {
-	if d.later(fieldPath(path, name)) {
-		return "not offered by this version of segue"
-	}
 	if path == "rollout.guards" {
 		return "no such guard, only " + nameList(fields) + didYouMean(name, slices.Collect(maps.Keys(fields)))
 	}
@@ -155,20 +155,29 @@ func (d decoder) unknown(name, path string, fields map[string]field) string {
 	return "unknown field" + didYouMean(name, names)
 }
 
-// later reports a field of the published document that this version does not
-// offer yet.
-func (d decoder) later(path string) bool {
-	switch path {
-	case "follow":
-		return d.root == reflect.TypeFor[Document]()
+// policy reads the forms of a follow block's policy.
+func (d decoder) policy(n *node, p *FollowPolicy, path string) {
+	const forms = `latest, {latest: 3}, ["1", "2"] or {aliases: [champion]}`
+	switch {
+	case n.kind == listNode:
+		d.list(n, reflect.ValueOf(&p.Versions).Elem(), path)
+	case n.kind == mapNode:
+		var fields struct {
+			Latest  int      `json:"latest,omitempty"`
+			Aliases []string `json:"aliases,omitempty"`
+		}
+		d.structure(n, reflect.ValueOf(&fields).Elem(), path)
+		p.Latest, p.Aliases = fields.Latest, fields.Aliases
+		if len(n.keys) != 1 && !d.spoilt(path) {
+			d.problemAt(n, path, "has %d fields: write one of %s", len(n.keys), forms)
+		}
+	case n.kind == scalarNode && meaningOf(n) == meansText && n.text == LatestVersion:
+		p.Latest = 1
+	case n.kind == scalarNode && meaningOf(n) == meansText:
+		d.problemAt(n, path, "%s is not a policy: write one of %s", quoteShort(n.text), forms)
+	default:
+		d.expected(n, path, "one of "+forms)
 	}
-	return false
-}
-
-// replaced reports that a required field is missing because another, which
-// this version does not offer, stands in its place.
-func (d decoder) replaced(path, name string, seen map[string]*node) bool {
-	return path == "" && name == "versions" && seen["follow"] != nil && d.later("follow")
 }
 
 func (d decoder) mapping(n *node, v reflect.Value, path string) {

@@ -20,6 +20,8 @@ const (
 	DefaultMaxBody      = 64 * MiB
 	DefaultMaxInFlight  = 1024
 	DefaultNonFinite    = NonFiniteError
+	// DefaultFollowInterval is about how often a registry is asked.
+	DefaultFollowInterval = 30 * time.Second
 )
 
 // Defaults of what a rollout and feedback leave out.
@@ -95,8 +97,12 @@ const LatestVersion = "latest"
 
 // DefaultVersion is the version that answers where the document gives no
 // weights: the one that the policy names, if the document has it, else the
-// latest in the order of CompareVersions.
+// latest in the order of CompareVersions; empty for a document without versions,
+// because it follows a registry and was not resolved.
 func (d *Document) DefaultVersion(policy string) string {
+	if len(d.Versions) == 0 {
+		return ""
+	}
 	if _, ok := d.Versions[policy]; ok {
 		return policy
 	}
@@ -112,6 +118,9 @@ func (d *Document) WeightsOr(policy string) map[string]float64 {
 	}
 	if len(d.Traffic.Weights) > 0 {
 		return d.Traffic.Weights
+	}
+	if len(d.Versions) == 0 {
+		return nil
 	}
 	return map[string]float64{d.DefaultVersion(policy): 100}
 }

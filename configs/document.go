@@ -6,8 +6,11 @@ package configs
 type Document struct {
 	// Model is the model's name; it equals the key's or file's name.
 	Model string `json:"model"`
-	// Versions are the model's versions by name. All of them are loaded.
-	Versions map[string]Version `json:"versions"`
+	// Versions are the model's versions by name. All of them are loaded. They
+	// stand here, or a registry is followed.
+	Versions map[string]Version `json:"versions,omitempty"`
+	// Follow takes the versions from a registry.
+	Follow *Follow `json:"follow,omitempty"`
 	// Traffic says which versions answer requests that name none. It may be
 	// left out: then the version that the process's MODEL_VERSION names answers,
 	// by default the latest.

@@ -261,6 +261,10 @@ func FuzzParse(f *testing.F) {
 		for name := range d.Versions {
 			weights[name] = float64(len(weights)) + 0.5
 		}
+		if d.Follow != nil {
+			checkFollows(t, d)
+			return
+		}
 		edited, err := SetWeights(e, weights)
 		if d.Rollout != nil || len(d.Traffic.Shadow) > 0 {
 			var problems *Problems
@@ -288,6 +292,35 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("got %+v\nwant %+v", after, want)
 		}
 	})
+}
+
+// checkFollows requires that a document which follows a registry can be resolved
+// with what its policy may bring, or refused, and is whole then.
+func checkFollows(t *testing.T, d *Document) {
+	t.Helper()
+	s := &Resolution{From: d.Follow.From, Policy: d.Follow.Policy, Versions: map[string]ResolvedVersion{}, Aliases: map[string]string{}}
+	for _, name := range append([]string{"1", "2"}, d.Follow.Policy.Versions...) {
+		s.Versions[name] = ResolvedVersion{URI: "mlflow:models/m/1"}
+	}
+	for i, alias := range d.Follow.Policy.Aliases {
+		s.Aliases[alias] = []string{"1", "2"}[i%2]
+	}
+	full, err := d.Resolve(s)
+	var problems *Problems
+	if err != nil && !errors.As(err, &problems) {
+		t.Fatalf("resolve: %v", err)
+	}
+	if err != nil {
+		return
+	}
+	for version := range full.WeightsOr(LatestVersion) {
+		if _, ok := full.Versions[version]; !ok {
+			t.Fatalf("resolved to weight for %q, of %v", version, full.Versions)
+		}
+	}
+	if _, _, err := Parse(Entry{Value: Canonical(full), Base: "/models"}); err != nil && !strings.Contains(err.Error(), "not offered by this version") {
+		t.Fatalf("resolved to what is no document: %v\n%s", err, Canonical(full))
+	}
 }
 
 // checkEnds requires that the document of an ended rollout is the same but for

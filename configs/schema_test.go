@@ -49,10 +49,29 @@ func scalarSchema(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[Duration]():
 		// A unit after every number; 0 needs one too.
 		return &jsonschema.Schema{Type: "string", Pattern: `^\+?(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|μs|ms|s|m|h))+$`, Examples: []any{"250ms", "30s", "4h"}}
+	case reflect.TypeFor[FollowPolicy]():
+		return policySchema()
 	case reflect.TypeFor[Size]():
 		return &jsonschema.Schema{Type: "string", Pattern: `^[0-9]+(KiB|MiB|GiB)$`, Examples: []any{"512KiB", "64MiB"}}
 	}
 	return nil
+}
+
+// policySchema is that of a type which is written in four ways.
+func policySchema() *jsonschema.Schema {
+	one, most := uint64(1), uint64(maxFollowed)
+	names := func() *jsonschema.Schema {
+		return &jsonschema.Schema{Type: "array", MinItems: &one, MaxItems: &most, UniqueItems: true, Items: &jsonschema.Schema{Type: "string", Pattern: namePattern}}
+	}
+	only := func(field string, s *jsonschema.Schema) *jsonschema.Schema {
+		properties := jsonschema.NewProperties()
+		properties.Set(field, s)
+		return &jsonschema.Schema{Type: "object", Properties: properties, Required: []string{field}, AdditionalProperties: jsonschema.FalseSchema}
+	}
+	return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+		{Const: LatestVersion}, names(), only("aliases", names()),
+		only("latest", &jsonschema.Schema{Type: "integer", Minimum: "1", Maximum: json.Number(fmt.Sprint(maxFollowed))}),
+	}}
 }
 
 // constrain adds to a type's schema what its fields' types do not say.
@@ -85,8 +104,12 @@ func constrain(of string, s *jsonschema.Schema) {
 	case "Document":
 		p("model").Pattern = namePattern
 		p("versions").PropertyNames, p("versions").MinProperties = named, &one
+		s.OneOf = []*jsonschema.Schema{{Required: []string{"versions"}}, {Required: []string{"follow"}}}
 		p("require_signature").MinItems, p("require_signature").Items.Pattern = &one, namePattern
 		p("nonfinite").Enum = []any{NonFiniteError, NonFiniteNull, NonFiniteLiteral}
+	case "Follow":
+		p("from").Pattern = "^mlflow:models/[^/@:]+$"
+		atLeast("0", "attempt")
 	case "Version":
 		p("uri").Pattern = uriPattern
 		p("digest").Pattern = digestPattern

@@ -78,6 +78,8 @@ type ModelStatus struct {
 	Override *OverrideStatus `json:"override,omitempty"`
 	// Rollout is how the document's rollout stands, nil where it has none.
 	Rollout *RolloutStatus `json:"rollout,omitempty"`
+	// Follow says what registry the document follows, nil where it follows none.
+	Follow *FollowStatus `json:"follow,omitempty"`
 	// Weights are the shares in force by version, 0–1, summing to 1; empty
 	// while the model does not serve.
 	Weights map[string]float64 `json:"weights,omitempty"`
@@ -86,6 +88,20 @@ type ModelStatus struct {
 	// Deleting is when the model stops being served, because its document was
 	// deleted; nil while the document is there.
 	Deleting *time.Time `json:"deleting,omitempty"`
+}
+
+// FollowStatus is what a gateway knows of the registry that a model's document
+// follows.
+type FollowStatus struct {
+	From string `json:"from"`
+	// Aliases name versions; By is the gateway that found them at At. They are
+	// left out while nothing was found.
+	Aliases map[string]string `json:"aliases,omitempty"`
+	By      string            `json:"by,omitempty"`
+	At      time.Time         `json:"at,omitzero"`
+	// Problem is why this gateway, which asks for the fleet, could not ask the
+	// last time.
+	Problem string `json:"problem,omitempty"`
 }
 
 // OverrideStatus is an override as a gateway has it in force.

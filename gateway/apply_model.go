@@ -18,6 +18,9 @@ type accepted struct {
 	doc      *configs.Document
 	entry    configs.Entry
 	warnings []configs.Warning
+	// resolved is what was found in the registry that the document follows; its
+	// versions are in doc. It has no value where the document follows nothing.
+	resolved configs.Entry
 }
 
 // modelState is what the gateway knows of one model from one pass to the next.
@@ -29,6 +32,8 @@ type modelState struct {
 	// whether its time to force was measured.
 	newest   configs.Entry
 	problems []string
+	// followed is what was found in the registry that the document follows.
+	followed followed
 	changed  time.Time
 	applied  bool
 	// wanted is the newest document that was accepted, inForce the one that
@@ -64,10 +69,13 @@ type modelState struct {
 }
 
 // serves reports that an entry holds the very document that is wanted or last
-// good already.
-func (m *modelState) serves(e configs.Entry) bool {
+// good already, with what was found in the registry that it follows.
+func (m *modelState) serves(e, resolved configs.Entry) bool {
 	for _, a := range []*accepted{m.wanted, m.lastGood} {
-		if a != nil && bytes.Equal(a.entry.Value, e.Value) {
+		if a == nil || !bytes.Equal(a.entry.Value, e.Value) {
+			continue
+		}
+		if a.resolved.Value == nil || resolved.Value == nil || bytes.Equal(a.resolved.Value, resolved.Value) {
 			return true
 		}
 	}

@@ -78,8 +78,11 @@ func (r *reconciler) route(m *modelState) (*modelRoute, error) {
 	}
 	if a == nil {
 		reason := "its configuration was refused"
-		if m.frozen {
+		switch {
+		case m.frozen:
 			reason = "its configuration is frozen"
+		case m.followed.unresolved:
+			reason = "its registry was not asked yet"
 		}
 		return &modelRoute{name: m.name, index: "0", reason: reason, nonFinite: oip.NonFiniteError}, nil
 	}

@@ -104,7 +104,12 @@ func (a *auditor) document(name string, before, after configs.Entry, problems []
 	if len(problems) > 0 {
 		record.Outcome = "refused: " + strings.Join(problems, "; ")
 	}
-	a.add(auditJob{"audit", name, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
+	a.addRecord(record)
+}
+
+// addRecord owes the store a record.
+func (a *auditor) addRecord(record configs.AuditRecord) {
+	a.add(auditJob{"audit", record.Model, func(ctx context.Context) error { return configs.RecordAudit(ctx, a.store, record) }})
 }
 
 // dropOverride deletes a model's override if it is still the one at index, or

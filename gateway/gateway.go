@@ -25,10 +25,13 @@ type Options struct {
 	Source    configs.Source
 	Store     configs.Store
 	Announcer configs.Announcer
-	// Locker chooses the gateway of the fleet that judges drift, Egress says
-	// whom alarms may be sent to.
+	// Locker chooses the gateway of the fleet that judges drift and the one that
+	// asks registries, Egress says whom alarms may be sent to.
 	Locker configs.Locker
 	Egress monitor.Egress
+	// Resolve asks the registry that a document follows for what its policy
+	// wants; By and At of the answer are the gateway's to fill. Nil knows none.
+	Resolve func(ctx context.Context, f configs.Follow) (*configs.Resolution, error)
 	// SourceID names the source among the copies in StateDir, where the last
 	// good configuration is kept; StateDir may be empty.
 	SourceID string
@@ -110,6 +113,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	start("audit", g.reconciler.audit.run)
 	start("rollout decisions", g.reconciler.decisions.run)
 	start("rollout evidence", g.reconciler.exchange.run)
+	start("registries", g.reconciler.resolver.run)
 	start("last good configuration", g.reconciler.keeper.run)
 	start("drift", g.monitor.Run)
 	start("status", func(ctx context.Context) error {

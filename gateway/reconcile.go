@@ -48,6 +48,8 @@ type reconciler struct {
 	// own; judged is when rollouts were judged last.
 	decisions *decisionWriter
 	exchange  *evidenceExchange
+	// resolver asks the registries that documents follow.
+	resolver *resolver
 	// monitor watches what the versions in force see and say.
 	monitor *monitor.Monitor
 	judged  time.Time
@@ -106,6 +108,7 @@ func newReconciler(opts Options, versions versions, rt *router, m *Metrics) *rec
 	r.decisions = newDecisionWriter(opts, m, r.audit, r.loaderChanged)
 	epoch := epochOf(opts.Instance, opts.Now())
 	r.exchange = newExchange(opts, m, epoch, r.judgeSoon)
+	r.resolver = newResolver(opts, m, r.audit, r.loaderChanged)
 	r.monitor = newMonitor(opts, m, epoch, r.feedbackCame)
 	m.watchDrift(r.monitor)
 	return r
@@ -198,6 +201,7 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 	sooner(r.endOverrides(now))
 	sooner(r.rereadKey(now))
 	r.judgeReadiness(now)
+	r.resolver.follow(r.toResolve())
 	r.publish(now)
 	r.askLoader()
 	sooner(r.forgetSeries(now))

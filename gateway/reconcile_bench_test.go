@@ -381,7 +381,7 @@ func (b *bench) deleteByName(models ...string) {
 func (b *bench) snapshot() configs.Snapshot {
 	b.store.mu.Lock()
 	defer b.store.mu.Unlock()
-	s := configs.Snapshot{Index: b.store.index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, FromLastGood: b.away}
+	s := configs.Snapshot{Index: b.store.index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, Resolved: map[string]configs.Entry{}, FromLastGood: b.away}
 	for key, item := range b.store.items {
 		kind, name, _ := strings.Cut(key, "/")
 		e := configs.Entry{Name: name, Value: item.Value, Index: item.Index, Where: key, WrittenByTool: item.Tool}
@@ -390,6 +390,8 @@ func (b *bench) snapshot() configs.Snapshot {
 			s.Models[name] = e
 		case "overrides":
 			s.Overrides[name] = e
+		case "resolved":
+			s.Resolved[name] = e
 		case "settings":
 			e.Name = "settings"
 			s.Settings = &e

@@ -22,7 +22,7 @@ func (r *reconciler) ingest(s configs.Snapshot) {
 	r.metrics.configRead(s.Index, s.Settings != nil, s.FromLastGood, r.frozen())
 	r.readOverrides(s)
 	for _, name := range slices.Sorted(maps.Keys(s.Models)) {
-		r.readDocument(s.Models[name], first)
+		r.readDocument(s.Models[name], s.Resolved[name], first)
 	}
 	r.noteMissing(s)
 }
@@ -34,32 +34,37 @@ func (r *reconciler) frozen() bool { return r.settings.inForce != nil && r.setti
 // While settings are frozen it takes none, but for what the very first snapshot
 // holds where nothing is known from before: a gateway that starts during a
 // freeze serves what the others serve. A refused document is looked at again,
-// because what spoke against it may have changed: settings, or what serves.
-func (r *reconciler) readDocument(e configs.Entry, first bool) {
+// because what spoke against it may have changed: settings, or what serves. So is
+// one that follows a registry in which something else was found.
+func (r *reconciler) readDocument(e, resolved configs.Entry, first bool) {
 	m := r.models[e.Name]
 	if m == nil {
 		m = &modelState{name: e.Name}
 		r.models[e.Name] = m
 	}
 	r.noteBack(m)
-	m.frozen = r.frozen() && !m.serves(e) && (!first || m.lastGood != nil)
+	m.frozen = r.frozen() && !m.serves(e, resolved) && (!first || m.lastGood != nil)
 	if m.frozen {
 		return
 	}
 	again := sameEntry(m.newest, e)
-	if again && len(m.problems) == 0 {
+	if news := r.readResolution(m, resolved) && m.followed.block != nil; again && !news && len(m.problems) == 0 {
 		return
 	}
 	before := m.before()
 	m.newest = e
 	a, err := r.accept(m, e)
+	m.followed.unresolved = errors.Is(err, configs.ErrUnresolved)
+	if m.followed.unresolved {
+		err = nil // nothing is wrong with it
+	}
 	problems := problemLines(err)
 	if err != nil && !(again && slices.Equal(problems, m.problems)) {
 		r.log.Error("document refused; the last good one stays in force", "model", e.Name, "where", e.Where, "index", e.Index, "problems", problems)
 		r.metrics.configRejected(e.Name, rejectedReason(err))
 	}
 	m.problems = problems
-	if err == nil {
+	if a != nil {
 		r.take(m, a)
 	}
 	if !again && !sameEntry(before, e) && !r.snapshot.FromLastGood {
@@ -80,7 +85,7 @@ func (m *modelState) before() configs.Entry {
 // no change: they only clear an alarm, and move the index.
 func (r *reconciler) take(m *modelState, a *accepted) {
 	r.metrics.configAccepted(m.name)
-	if m.wanted != nil && bytes.Equal(m.wanted.entry.Value, a.entry.Value) && m.wanted.entry.Base == a.entry.Base {
+	if m.wanted != nil && bytes.Equal(m.wanted.entry.Value, a.entry.Value) && m.wanted.entry.Base == a.entry.Base && bytes.Equal(m.wanted.resolved.Value, a.resolved.Value) {
 		if m.inForce == m.wanted {
 			m.inForce = a
 		}
@@ -102,6 +107,10 @@ func (r *reconciler) accept(m *modelState, e configs.Entry) (*accepted, error) {
 	if err != nil {
 		return nil, err
 	}
+	doc, resolved, err := r.resolve(m, doc)
+	if err != nil {
+		return nil, err
+	}
 	problems := r.checkSigners(doc)
 	for _, version := range slices.SortedFunc(maps.Keys(doc.Versions), configs.CompareVersions) {
 		digest := doc.Versions[version].Digest
@@ -119,7 +128,7 @@ func (r *reconciler) accept(m *modelState, e configs.Entry) (*accepted, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &accepted{doc, e, warnings}, nil
+	return &accepted{doc: doc, entry: e, warnings: warnings, resolved: resolved}, nil
 }
 
 // servedDigest is the digest with which a version is known to serve, or to

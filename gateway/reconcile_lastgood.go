@@ -96,7 +96,8 @@ func (k *keeper) load() (configs.Snapshot, bool, error) {
 func (r *reconciler) keepInForce() {
 	s := r.inForce()
 	same := (s.Settings == nil) == (r.kept.Settings == nil) && (s.Settings == nil || sameEntry(*s.Settings, *r.kept.Settings)) &&
-		maps.EqualFunc(s.Models, r.kept.Models, sameEntry) && maps.EqualFunc(s.Overrides, r.kept.Overrides, sameEntry)
+		maps.EqualFunc(s.Models, r.kept.Models, sameEntry) && maps.EqualFunc(s.Overrides, r.kept.Overrides, sameEntry) &&
+		maps.EqualFunc(s.Resolved, r.kept.Resolved, sameEntry)
 	if !same {
 		r.kept = s
 		r.keeper.keep(s)
@@ -108,10 +109,15 @@ func (r *reconciler) keepInForce() {
 // settings, and the holds and rollouts' states, without which the documents
 // would give other weights.
 func (r *reconciler) inForce() configs.Snapshot {
-	s := configs.Snapshot{Index: r.snapshot.Index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}}
+	s := configs.Snapshot{Index: r.snapshot.Index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, Resolved: map[string]configs.Entry{}}
 	for name, m := range r.models {
-		if a := cmp.Or(m.inForce, m.lastGood); a != nil {
-			s.Models[name] = a.entry
+		a := cmp.Or(m.inForce, m.lastGood)
+		if a == nil {
+			continue
+		}
+		s.Models[name] = a.entry
+		if a.resolved.Value != nil {
+			s.Resolved[name] = a.resolved
 		}
 	}
 	for name, o := range r.overrides {
@@ -151,7 +157,15 @@ func (r *reconciler) seed() error {
 			errs = append(errs, fmt.Errorf("model %s: %w", name, err))
 			continue
 		}
-		r.models[name] = &modelState{name: name, lastGood: &accepted{doc, e, warnings}}
+		m := &modelState{name: name}
+		r.readResolution(m, s.Resolved[name])
+		full, resolved, err := r.resolve(m, doc)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("model %s: %w", name, err))
+			continue
+		}
+		m.lastGood = &accepted{doc: full, entry: e, warnings: warnings, resolved: resolved}
+		r.models[name] = m
 	}
 	r.pass(r.opts.Now())
 	return errors.Join(errs...)

@@ -85,6 +85,7 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 		}
 	}
 	s.Rollout = r.rolloutStatus(m, now)
+	s.Follow = r.followStatus(m)
 	if !m.missingSince.IsZero() && !m.guarded {
 		end := m.missingSince.Add(r.settings.inForce.Grace()).UTC()
 		s.Deleting = &end
@@ -149,6 +150,9 @@ func (r *reconciler) waitingFor(m *modelState, now time.Time) string {
 	}
 	if m.waiting != "" {
 		parts = append(parts, m.waiting)
+	}
+	if waiting := r.waitingForRegistry(m); waiting != "" {
+		parts = append(parts, waiting)
 	}
 	if newest := cmp.Or(m.wanted, m.inForce, m.lastGood); newest != nil {
 		if s := r.steer(m.name, newest.doc, now); s.Problem != nil {

@@ -66,16 +66,16 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 	if err != nil {
 		return nil, err
 	}
-	stores, artifacts, err := openStores(p, registry, log)
+	stores, err := openStores(p, registry, log)
 	if err != nil {
 		return nil, err
 	}
 	verdicts := probe.NewCache(probe.CacheOptions{Engine: engine.Version(), Probe: child.Probe, Folder: verdictsFolder(p), Log: log})
 	return gateway.New(gateway.Options{
 		Source: source, Store: source, Announcer: source, Locker: source, SourceID: p.config, StateDir: p.stateDir,
-		Instance: p.instance, Version: version,
+		Instance: p.instance, Version: version, Resolve: newFollowed(stores.mlflow, p.modelVersion).resolve,
 		Loader: loader.Options{
-			Stores: stores, Keeper: artifacts,
+			Stores: stores, Keeper: stores.cache,
 			Probe: verdicts.Probe,
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
 				if message := tooManyThreads(cores, r.Wanted); message != "" {

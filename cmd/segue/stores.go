@@ -9,12 +9,21 @@ import (
 
 	"github.com/segue-serving/segue/loader/cache"
 	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/loader/store/mlflow"
 	"github.com/segue-serving/segue/loader/store/remotes"
 )
 
-// openStores opens the stores of all schemes: those on other machines behind
-// the cache, which is returned too.
-func openStores(p process, registry prometheus.Registerer, log *slog.Logger) (*store.Registry, *cache.Cache, error) {
+// stores are what versions are fetched with.
+type stores struct {
+	*store.Registry
+	// cache is behind all stores on other machines.
+	cache *cache.Cache
+	// mlflow is the registry that documents may follow.
+	mlflow *mlflow.Server
+}
+
+// openStores opens the stores of all schemes.
+func openStores(p process, registry prometheus.Registerer, log *slog.Logger) (*stores, error) {
 	metrics := store.NewMetrics(registry)
 	folder := ""
 	if p.stateDir != "" {
@@ -22,16 +31,16 @@ func openStores(p process, registry prometheus.Registerer, log *slog.Logger) (*s
 	}
 	artifacts, err := cache.Open(folder, p.cacheSize, cache.Options{Log: log, Metrics: metrics})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	artifacts.Register(registry)
-	stores := map[string]store.Store{"file": store.File{}}
+	all := map[string]store.Store{"file": store.File{}}
 	elsewhere, err := remotes.Open(p.artifactHosts, os.Getenv)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for scheme, remote := range elsewhere.ByScheme {
-		stores[scheme] = artifacts.Store(remote)
+		all[scheme] = artifacts.Store(remote)
 	}
-	return store.NewRegistry(stores, metrics), artifacts, nil
+	return &stores{store.NewRegistry(all, metrics), artifacts, elsewhere.MLflow}, nil
 }

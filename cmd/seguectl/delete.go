@@ -107,7 +107,7 @@ func (c *cli) deletion(ctx context.Context, s *source, w *writing, model string)
 		return change{event: configs.EventDelete, name: model, key: configs.OverrideKey(model), before: held, after: configs.CanonicalOverride(named)}, nil
 	}
 	if doc.model != nil {
-		named.Basis = doc.model.Basis()
+		named.Basis = doc.effective().Basis()
 	}
 	beside := configs.Write{Key: configs.OverrideKey(model), Value: configs.CanonicalOverride(named), Tool: true}
 	if held != nil {

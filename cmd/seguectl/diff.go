@@ -80,13 +80,8 @@ func compare(before, after *document) difference {
 	return d
 }
 
-// content is the model's document, nil where there is none.
-func (d *document) content() *configs.Document {
-	if d == nil {
-		return nil
-	}
-	return d.model
-}
+// content is the model's document as gateways see it, nil where there is none.
+func (d *document) content() *configs.Document { return d.effective() }
 
 // parsed reports that the document's content is known.
 func (d *document) parsed() bool { return d != nil && (d.model != nil || d.settings != nil) }

@@ -26,6 +26,10 @@ type document struct {
 	model    *configs.Document
 	settings *configs.Settings
 	warnings []place
+	// resolved is the model's document with what the registry has that it
+	// follows, nil where it follows none; unresolved is why that is not known.
+	resolved   *configs.Document
+	unresolved error
 }
 
 // key is the document's key in the store.

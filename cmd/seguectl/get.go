@@ -20,7 +20,8 @@ func (c *cli) getCommand() *cobra.Command {
 		Long: `Print a model's document as it is written. With --effective the weights of an
 override that stands are put into it, and those of a rollout that was promoted
 or rolled back in the rollout's place: the document to commit if that shall
-become permanent. The name _settings prints the settings.`,
+become permanent. Of a document that follows a registry it has the versions that
+were found there last. The name _settings prints the settings.`,
 		Example: `  seguectl get mozart > mozart.yaml
   seguectl get mozart --effective
   seguectl get _settings`,
@@ -85,7 +86,17 @@ func (c *cli) get(ctx context.Context, s *source, name string, effective bool) (
 // becomes permanent: with the weights of the hold that stands, or with those
 // that a rollout has ended with, in the place of the rollout. A rollout that
 // goes on is in the document as it is.
-func (c *cli) effective(ctx context.Context, s *source, r *getReport, item *configs.Item, doc *document) (*document, error) {
+func (c *cli) effective(ctx context.Context, s *source, r *getReport, item *configs.Item, doc *document) (_ *document, err error) {
+	value := item.Value
+	if doc.model.Follow != nil {
+		if err := doc.whole(); err != nil {
+			return nil, err
+		}
+		value = configs.Canonical(doc.resolved)
+		if doc, err = parse(doc.name, doc.from+" with what it follows", s.base, value); err != nil {
+			return nil, err
+		}
+	}
 	_, override, err := s.override(ctx, doc.name)
 	if err != nil || override == nil {
 		return doc, err
@@ -94,7 +105,7 @@ func (c *cli) effective(ctx context.Context, s *source, r *getReport, item *conf
 	if now.Hold == nil && (now.Rollout == nil || now.Rollout.Running()) {
 		return doc, nil
 	}
-	entry := configs.Entry{Name: doc.name, Value: item.Value, Where: item.Key, Base: s.base}
+	entry := configs.Entry{Name: doc.name, Value: value, Where: item.Key, Base: s.base}
 	var text []byte
 	if doc.model.Rollout != nil {
 		text, err = configs.EndRollout(entry, answering(now.Weights))

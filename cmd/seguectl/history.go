@@ -119,7 +119,7 @@ func (c *cli) revert(ctx context.Context, s *source, w *writing, name string, to
 // override.
 func holdsDocument(r configs.AuditRecord) bool {
 	switch r.Event {
-	case "hold", "release", configs.EventDelete:
+	case "hold", "release", configs.EventDelete, configs.EventResolve:
 		return false
 	}
 	return r.Document != "" && !configs.DecisionEvent(r.Event).Known()

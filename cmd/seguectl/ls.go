@@ -40,8 +40,12 @@ type listedModel struct {
 	Weights  map[string]float64 `json:"weights,omitempty"`
 	Override *listedOverride    `json:"override,omitempty"`
 	// Rollout is how far the document's rollout has come, in words.
-	Rollout  string  `json:"rollout,omitempty"`
-	Problems []place `json:"problems,omitempty"`
+	Rollout string `json:"rollout,omitempty"`
+	// Follows names the registry that the document follows; Unresolved says why
+	// its versions are not known.
+	Follows    string  `json:"follows,omitempty"`
+	Unresolved string  `json:"unresolved,omitempty"`
+	Problems   []place `json:"problems,omitempty"`
 }
 
 type listedOverride struct {
@@ -56,6 +60,12 @@ func (r *lsReport) writeText(w io.Writer) {
 	fmt.Fprintln(table, "MODEL\tINDEX\tVERSIONS\tNOTE")
 	for _, m := range r.Models {
 		var notes []string
+		if m.Follows != "" {
+			notes = append(notes, "follows "+m.Follows)
+		}
+		if m.Unresolved != "" {
+			notes = append(notes, oneLine(m.Unresolved))
+		}
 		if m.Rollout != "" {
 			notes = append(notes, "rollout: "+m.Rollout)
 		}
@@ -101,9 +111,18 @@ func (c *cli) ls(ctx context.Context, s *source) (report, error) {
 			continue
 		}
 		doc, refused := s.parseItem(name, item)
+		if err := s.resolve(ctx, doc); err != nil {
+			return nil, err
+		}
 		m := listedModel{Model: name, Index: item.Index, Digest: configs.EntryDigest(item.Value),
-			Weights: shares(doc.model), Problems: problemsOf(refused)}
-		if d := doc.model; d != nil && d.Rollout != nil {
+			Weights: shares(doc.effective()), Problems: problemsOf(refused)}
+		if d := doc.model; d != nil && d.Follow != nil {
+			m.Follows = d.Follow.From
+		}
+		if doc.unresolved != nil {
+			m.Unresolved = doc.unresolved.Error()
+		}
+		if d := doc.effective(); d != nil && d.Rollout != nil {
 			m.Rollout = d.Steer(overrides[name], configs.LatestVersion, c.now()).Rollout.Describe(d.Rollout)
 		}
 		if override := overrides[name]; override != nil {

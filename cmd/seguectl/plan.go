@@ -86,6 +86,9 @@ func (c *cli) plan(ctx context.Context, s *source, file string, signal bool, tra
 	if err != nil {
 		return nil, err
 	}
+	if err := s.resolve(ctx, doc); err != nil {
+		return nil, err
+	}
 	r := &planReport{Model: doc.name, difference: compare(before, doc), Warnings: doc.warnings, StoredProblems: problemsOf(refused)}
 	if item != nil {
 		r.Index = item.Index
@@ -95,7 +98,7 @@ func (c *cli) plan(ctx context.Context, s *source, file string, signal bool, tra
 		if err != nil {
 			return nil, err
 		}
-		if r.Rollout, err = planRollout(before.content(), doc.model, override, c.now(), traffic); err != nil {
+		if r.Rollout, err = planRollout(before.content(), doc.effective(), override, c.now(), traffic); err != nil {
 			return nil, err
 		}
 	}

@@ -65,7 +65,10 @@ func (c *cli) replaceDocument(ctx context.Context, s *source, w *writing, event 
 		if err != nil {
 			return nil, err
 		}
-		ch.question = trafficQuestion(doc.name, losing(c.inForce(before.content(), override), c.inForce(doc.model, override)))
+		if err := s.resolve(ctx, doc); err != nil {
+			return nil, err
+		}
+		ch.question = trafficQuestion(doc.name, losing(c.inForce(before.content(), override), c.inForce(doc.effective(), override)))
 	}
 	for _, warning := range doc.warnings {
 		c.note("warning: %s", warning)
@@ -82,14 +85,14 @@ func (c *cli) replaceDocument(ctx context.Context, s *source, w *writing, event 
 	if doc.model == nil {
 		return r, nil
 	}
-	if old := before.content(); r.Changed && old != nil && old.Rollout != nil && doc.model.Rollout != nil && old.Basis() != doc.model.Basis() {
+	if old := before.content(); r.Changed && old != nil && old.Rollout != nil && doc.content().Rollout != nil && old.Basis() != doc.content().Basis() {
 		c.noteIn(r, "this changes the rollout: it begins anew")
 	}
 	if err := c.noteObstacles(ctx, s, r, doc.name); err != nil {
 		return r, err
 	}
 	if wait > 0 && !r.DryRun {
-		r.Wait, err = c.wait(ctx, s, s.stillStored(doc.name, wantedModel{digest: r.Digest, doc: doc.model}), wait)
+		r.Wait, err = c.wait(ctx, s, s.stillStored(doc.name, wantedModel{digest: r.Digest, doc: doc.effective()}), wait)
 	}
 	return r, err
 }

@@ -115,7 +115,11 @@ func (c *cli) decide(ctx context.Context, s *source, w *writing, d *decision, mo
 	if err != nil {
 		return nil, err
 	}
-	if doc.model.Rollout == nil {
+	if err := doc.whole(); err != nil {
+		return nil, err
+	}
+	content := doc.effective()
+	if content.Rollout == nil {
 		return nil, fmt.Errorf("the document of %s has no rollout", model)
 	}
 	item, old, err := s.override(ctx, model)
@@ -133,11 +137,11 @@ func (c *cli) decide(ctx context.Context, s *source, w *writing, d *decision, mo
 	if err := c.mayDecide(ctx, s, made.Event); err != nil {
 		return nil, err
 	}
-	before := doc.model.Steer(old, configs.LatestVersion, now)
-	c.witness(ctx, s, doc.model, before.Rollout, &made)
-	after, err := doc.model.Decide(old, made)
+	before := content.Steer(old, configs.LatestVersion, now)
+	c.witness(ctx, s, content, before.Rollout, &made)
+	after, err := content.Decide(old, made)
 	r := &decisionReport{changeReport: &changeReport{Model: model, Event: string(made.Event)}, Rollout: before.Rollout}
-	r.Standing = before.Rollout.Describe(doc.model.Rollout)
+	r.Standing = before.Rollout.Describe(content.Rollout)
 	switch {
 	case errors.Is(err, configs.ErrDecided):
 		if item != nil {
@@ -147,19 +151,19 @@ func (c *cli) decide(ctx context.Context, s *source, w *writing, d *decision, mo
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", d.command.Name(), model, err)
 	}
-	steered := doc.model.Steer(after, configs.LatestVersion, now)
+	steered := content.Steer(after, configs.LatestVersion, now)
 	r.changeReport, err = c.write(ctx, s, w, change{
 		event: string(after.Rollout.Decision.Event), name: model, key: configs.OverrideKey(model), before: item,
-		after: configs.CanonicalOverride(after), outcome: after.Rollout.Outcome(doc.model.Rollout),
+		after: configs.CanonicalOverride(after), outcome: after.Rollout.Outcome(content.Rollout),
 		question: trafficQuestion(model, losing(before.Weights, steered.Weights)),
 	})
 	if err != nil {
 		return r, err
 	}
-	r.Rollout, r.Standing = after.Rollout, after.Rollout.Outcome(doc.model.Rollout)
+	r.Rollout, r.Standing = after.Rollout, after.Rollout.Outcome(content.Rollout)
 	c.noteDecision(r, after, now)
 	if wait > 0 && !r.DryRun {
-		want := wantedModel{digest: configs.EntryDigest(stored.Value), doc: doc.model, rollout: after.Rollout}
+		want := wantedModel{digest: configs.EntryDigest(stored.Value), doc: content, rollout: after.Rollout}
 		r.Wait, err = c.wait(ctx, s, s.stillStored(model, want), wait)
 	}
 	return r, err

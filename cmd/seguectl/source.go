@@ -78,7 +78,7 @@ func (s *source) stored(ctx context.Context, name string) (item *configs.Item, d
 		return nil, nil, nil, nil
 	}
 	doc, refused = s.parseItem(name, found)
-	return &found, doc, refused, nil
+	return &found, doc, refused, s.resolve(ctx, doc)
 }
 
 // parseItem parses what the store holds under a name. The document is never

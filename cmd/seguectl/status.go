@@ -150,7 +150,9 @@ func (s *source) wantedOf(model string) func(context.Context, []configs.GatewayS
 			if configs.CheckName(name) != nil {
 				continue
 			}
-			want[name] = s.wantedDocument(name, item, overrides[name])
+			if want[name], err = s.wantedDocument(ctx, name, item, overrides[name]); err != nil {
+				return nil, err
+			}
 		}
 		if model != "" {
 			maps.DeleteFunc(want, func(name string, _ wantedModel) bool { return name != model })
@@ -161,12 +163,15 @@ func (s *source) wantedOf(model string) func(context.Context, []configs.GatewayS
 
 // wantedDocument wants the document and the override that stands for it. An
 // override that cannot stand is no part of what is wanted.
-func (s *source) wantedDocument(name string, item configs.Item, override *configs.Override) wantedModel {
+func (s *source) wantedDocument(ctx context.Context, name string, item configs.Item, override *configs.Override) (wantedModel, error) {
 	want := wantedModel{digest: configs.EntryDigest(item.Value), steered: true}
 	doc, _ := s.parseItem(name, item)
-	want.doc = doc.model
+	if err := s.resolve(ctx, doc); err != nil {
+		return want, err
+	}
+	want.doc = doc.effective()
 	if want.doc == nil {
-		return want
+		return want, nil
 	}
 	if override != nil && len(override.Weights) > 0 && override.Check(want.doc) == nil {
 		want.override = override
@@ -176,7 +181,7 @@ func (s *source) wantedDocument(name string, item configs.Item, override *config
 		// The time matters to holds alone.
 		want.rollout = want.doc.Steer(override, configs.LatestVersion, time.Time{}).Rollout
 	}
-	return want
+	return want, nil
 }
 
 func (r *statusReport) writeText(w io.Writer) {
@@ -296,6 +301,9 @@ func modelNotes(m configs.ModelStatus) []string {
 	var notes []string
 	if o := m.Override; o != nil && o.Kind != configs.OverrideRollout {
 		notes = append(notes, fmt.Sprintf("%s by %s until %s (%s)", o.Kind, o.By, clock(o.Until), oneLine(o.Reason)))
+	}
+	if f := m.Follow; f != nil {
+		notes = append(notes, followText(f))
 	}
 	if m.Deleting != nil {
 		notes = append(notes, "deleted, goes at "+clock(*m.Deleting))

@@ -126,19 +126,23 @@ func (c *cli) hold(ctx context.Context, s *source, w *writing, model string, wei
 	if err != nil {
 		return nil, err
 	}
+	if err := doc.whole(); err != nil {
+		return nil, err
+	}
+	content := doc.effective()
 	item, old, err := s.override(ctx, model)
 	if err != nil {
 		return nil, err
 	}
 	now := c.now().UTC().Truncate(time.Second)
-	override := old.WithHold(doc.model, configs.Override{
+	override := old.WithHold(content, configs.Override{
 		Weights: weights, By: c.who(ctx, s).String(), Reason: w.reason, At: now, Until: now.Add(length),
 	})
-	if err := override.Check(doc.model); err != nil {
+	if err := override.Check(content); err != nil {
 		return nil, refusal(model, err)
 	}
 	text := configs.CanonicalOverride(override)
-	before := doc.model.Steer(old, configs.LatestVersion, now).Weights
+	before := content.Steer(old, configs.LatestVersion, now).Weights
 	r, err := c.write(ctx, s, w, change{
 		event: "hold", name: model, key: configs.OverrideKey(model), before: item, after: text,
 		question: trafficQuestion(model, losing(before, weights)),
@@ -147,11 +151,11 @@ func (c *cli) hold(ctx context.Context, s *source, w *writing, model string, wei
 		return r, err
 	}
 	c.noteIn(r, "held until %s, or until seguectl release %s; the document is not changed", clock(override.Until), model)
-	if doc.model.Rollout != nil {
+	if content.Rollout != nil {
 		c.noteIn(r, "the rollout stands still meanwhile and goes on afterwards")
 	}
 	if wait > 0 && !r.DryRun {
-		want := wantedModel{digest: configs.EntryDigest(document.Value), doc: doc.model, steered: true, override: override}
+		want := wantedModel{digest: configs.EntryDigest(document.Value), doc: content, steered: true, override: override}
 		r.Wait, err = c.wait(ctx, s, s.stillStored(model, want), wait)
 	}
 	return r, err
@@ -195,7 +199,7 @@ func (c *cli) release(ctx context.Context, s *source, w *writing, model string) 
 		ch.after = configs.CanonicalOverride(left)
 	}
 	if held && override != nil && doc.content() != nil {
-		after := doc.model.Steer(left, configs.LatestVersion, c.now())
+		after := doc.content().Steer(left, configs.LatestVersion, c.now())
 		ch.question = trafficQuestion(model, losing(override.Weights, after.Weights))
 	}
 	r, err := c.write(ctx, s, w, ch)
