@@ -105,6 +105,13 @@ func TestMalformedManifestsAreRefused(t *testing.T) {
 		{"path out", `files[0].path: "../model.onnx" is not a clean relative path`, set("path", "../model.onnx", "files", 0)},
 		{"absolute path", `files[0].path: "/model.onnx" is not`, set("path", "/model.onnx", "files", 0)},
 		{"unclean path", `files[0].path: "./model.onnx" is not`, set("path", "./model.onnx", "files", 0)},
+		{"backslash", `files[0].path: "data\\w.bin" is not`, set("path", `data\w.bin`, "files", 0)},
+		{"line break", `files[0].path: "model.onnx\n" is not`, set("path", "model.onnx\n", "files", 0)},
+		{"escape sequence", `files[0].path: "\x1b[2Jmodel.onnx" is not`, set("path", "\x1b[2Jmodel.onnx", "files", 0)},
+		{"C1 control", `files[0].path: "\u0085model.onnx" is not`, set("path", "\u0085model.onnx", "files", 0)},
+		{"long name", `is not a clean relative path`, set("path", strings.Repeat("a/", 2048)+"model.onnx", "files", 0)},
+		{"its signature", "files[0].path: the manifest cannot list itself, nor its signature", set("path", "manifest.json.sig", "files", 0)},
+		{"oversized", "manifest.json: 67108865 bytes, more than the 67108864 allowed", valid + strings.Repeat(" ", artifact.MaxManifestBytes+1-len(valid))},
 		{"itself", "files[0].path: the manifest cannot list itself", set("path", "manifest.json", "files", 0)},
 		{"negative size", "files[0].size: -1 is negative", set("size", -1, "files", 0)},
 		{"hash", "files[0].sha256: want 64 lower-case", set("sha256", "ABC", "files", 0)},
@@ -211,4 +218,27 @@ func FuzzReadManifest(f *testing.F) {
 			t.Errorf("got %s and %v, want %s", rewritten, err, written)
 		}
 	})
+}
+
+// A manifest says the same in any order of its fields, and is another version.
+func TestAReorderedManifestIsAnotherVersion(t *testing.T) {
+	written := packed(t)
+	var m map[string]any
+	must(t, json.Unmarshal(written, &m))
+	reordered, err := json.Marshal(m) // a map's keys are sorted
+	must(t, err)
+	first, err := artifact.Parse(written)
+	must(t, err)
+	second, err := artifact.Parse(reordered)
+	must(t, err)
+	one, err := artifact.Marshal(first)
+	must(t, err)
+	other, err := artifact.Marshal(second)
+	must(t, err)
+	if strings.ReplaceAll(string(one), " ", "") != strings.ReplaceAll(string(other), " ", "") {
+		t.Errorf("got\n%s\nand\n%s", one, other)
+	}
+	if artifact.Digest(written) == artifact.Digest(reordered) {
+		t.Error("both have one digest")
+	}
 }

@@ -107,6 +107,9 @@ func ReadONNX(src io.ReaderAt, size int64) (*Graph, error) {
 		err = r.dropInitializers(graph)
 	}
 	if err != nil {
+		if is := lookalike(src, size); is != nil {
+			err = is
+		}
 		return nil, fmt.Errorf("not a readable ONNX model: %w", err)
 	}
 	if len(r.found.outputs) == 0 {

@@ -22,9 +22,16 @@ const (
 func (r *onnxReader) tensor(m span, depth int) error {
 	var name span
 	var entries []span
+	var dims extent
 	external := false
 	err := r.fields(m, depth, func(f field) error {
 		switch {
+		case f.is(1, protowire.VarintType): // dims, one by one
+			dims.add(f.value)
+		case f.is(1, protowire.BytesType): // dims, packed
+			return r.packed(f.body, dims.add)
+		case f.is(2, protowire.VarintType): // data_type
+			dims.elemType = f.value
 		case f.is(8, protowire.BytesType): // name
 			name = f.body
 		case f.is(13, protowire.BytesType): // external_data
@@ -40,10 +47,10 @@ func (r *onnxReader) tensor(m span, depth int) error {
 	if err != nil || !external {
 		return err
 	}
-	return r.externalTensor(name, entries, depth+1)
+	return r.externalTensor(name, entries, dims, depth+1)
 }
 
-func (r *onnxReader) externalTensor(name span, entries []span, depth int) error {
+func (r *onnxReader) externalTensor(name span, entries []span, dims extent, depth int) error {
 	kept := r.kept
 	tensor, err := r.text(name, maxNameBytes)
 	if err != nil {
@@ -59,7 +66,7 @@ func (r *onnxReader) externalTensor(name span, entries []span, depth int) error 
 	if err != nil {
 		return fmt.Errorf("external data of tensor %q: %w", clip(tensor), err)
 	}
-	end, err := externalEnd(given)
+	end, err := externalEnd(given, dims)
 	if err != nil {
 		return fmt.Errorf("external data of tensor %q: %w", clip(tensor), err)
 	}
@@ -113,9 +120,9 @@ func cleanLocation(location string) (string, error) {
 	return clean, nil
 }
 
-// externalEnd returns the first byte behind the named range; a range without
-// a length goes to the file's end.
-func externalEnd(given map[string]string) (int64, error) {
+// externalEnd returns the first byte behind the named range. Its length is that
+// of the tensor, whether it is written down or not.
+func externalEnd(given map[string]string, dims extent) (int64, error) {
 	number := func(key string) (int64, error) {
 		text, ok := given[key]
 		if !ok {
@@ -137,6 +144,16 @@ func externalEnd(given map[string]string) (int64, error) {
 	length, err := number("length")
 	if err != nil {
 		return 0, err
+	}
+	needed, known, err := dims.bytes()
+	if err != nil {
+		return 0, err
+	}
+	// Like ONNX Runtime, which takes a length of 0 for one that is not given.
+	if known && length != 0 && length != needed {
+		return 0, fmt.Errorf("length %d for a tensor of %d bytes", length, needed)
+	} else if known {
+		length = needed
 	}
 	if offset > math.MaxInt64-length {
 		return 0, fmt.Errorf("offset %d and length %d overflow", offset, length)

@@ -128,6 +128,19 @@ func (w *wire) peek(pos, n int64) ([]byte, error) {
 	return w.window[at : at+n], nil
 }
 
+// packed calls visit with each varint of a packed field.
+func (w *wire) packed(s span, visit func(uint64)) error {
+	for pos := s.pos; pos < s.end; {
+		v, n, err := w.varint(pos, s.end)
+		if err != nil {
+			return err
+		}
+		visit(v)
+		pos += n
+	}
+	return nil
+}
+
 func unexpected(err error) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF

@@ -9,7 +9,11 @@
 //	dir := artifacttest.Folder(t, map[string][]byte{"model.onnx": model.Bytes()})
 package artifacttest
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"strconv"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // Model is an ONNX model to be written.
 type Model struct {
@@ -102,10 +106,26 @@ func Tensor(name string, raw []byte) []byte {
 	return Message(b, 9, raw)
 }
 
-// External returns a TensorProto whose data lies in a file, with the entries
-// given as key, value, key, value: location, offset, length.
+// External returns a TensorProto of bytes whose data lies in a file, with the
+// entries given as key, value, key, value: location, offset, length. It has as
+// many bytes as the length says, one where that is no number.
 func External(name string, entries ...string) []byte {
-	b := Varint(nil, 2, 1)
+	size := uint64(1)
+	for i := 0; i+1 < len(entries); i += 2 {
+		if n, err := strconv.ParseUint(entries[i+1], 10, 63); err == nil && entries[i] == "length" {
+			size = n
+		}
+	}
+	return ExternalOf(2, []uint64{size}, name, entries...)
+}
+
+// ExternalOf is External for a tensor of any element type and shape.
+func ExternalOf(elemType uint64, shape []uint64, name string, entries ...string) []byte {
+	var b []byte
+	for _, size := range shape {
+		b = Varint(b, 1, size)
+	}
+	b = Varint(b, 2, elemType)
 	b = Message(b, 8, []byte(name))
 	for i := 0; i+1 < len(entries); i += 2 {
 		entry := Message(nil, 1, []byte(entries[i]))
