@@ -194,6 +194,9 @@ func checkRuntime(rt Runtime, path string, r *report) {
 	between(r, path+".instances", rt.Instances, maxInstances)
 	between(r, path+".max_batch_size", rt.MaxBatchSize, maxBatchSize)
 	between(r, path+".max_dimension", rt.MaxDimension, math.MaxInt)
+	if at := path + ".idle_unload"; r.at[at] != nil && !r.spoilt(at) && rt.IdleUnload > 0 && rt.IdleUnload < Duration(time.Second) {
+		r.problem(at, "is %s: at least 1s, which is how exactly the last request is known", time.Duration(rt.IdleUnload))
+	}
 }
 
 // checkMemoryLimits refuses a limit that no version could keep to: on the CPU

@@ -75,6 +75,9 @@ func (r Runtime) Or(other Runtime) Runtime {
 	if r.MaxQueueDelay == 0 {
 		r.MaxQueueDelay = other.MaxQueueDelay
 	}
+	if r.IdleUnload == 0 {
+		r.IdleUnload = other.IdleUnload
+	}
 	if r.MaxDimension == 0 {
 		r.MaxDimension = other.MaxDimension
 	}

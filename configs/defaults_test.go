@@ -14,11 +14,11 @@ func TestRuntimeIsMergedFieldByField(t *testing.T) {
 			t.Errorf("version %s: got %+v, want %+v", version, got, want)
 		}
 	}
-	f("1", Runtime{}, Runtime{"cuda:1", 4, 3, 16, Duration(2 * time.Millisecond), 512, 2 * GiB})
-	f("2", Runtime{Device: "cpu", Threads: 9, MemoryLimit: GiB}, Runtime{"cuda:1", 2, 3, 16, Duration(2 * time.Millisecond), 512, 2 * GiB})
+	f("1", Runtime{}, Runtime{"cuda:1", 4, 3, 16, Duration(2 * time.Millisecond), 512, Duration(10 * time.Minute), 2 * GiB})
+	f("2", Runtime{Device: "cpu", Threads: 9, MemoryLimit: GiB}, Runtime{"cuda:1", 2, 3, 16, Duration(2 * time.Millisecond), 512, Duration(10 * time.Minute), 2 * GiB})
 	d = mustParse(t, "model: mozart\nversions: {1: {uri: 'file:a', runtime: {max_dimension: 7}}}\n")
-	f("1", Runtime{}, Runtime{"cpu", 1, 1, 32, 0, 7, 0})
-	f("1", Runtime{MaxBatchSize: 8, MaxDimension: 9}, Runtime{"cpu", 1, 1, 8, 0, 7, 0})
+	f("1", Runtime{}, Runtime{"cpu", 1, 1, 32, 0, 7, 0, 0})
+	f("1", Runtime{MaxBatchSize: 8, MaxDimension: 9}, Runtime{"cpu", 1, 1, 8, 0, 7, 0, 0})
 }
 
 func TestSharesAddUpToOne(t *testing.T) {

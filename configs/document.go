@@ -51,6 +51,8 @@ type Version struct {
 	// Attempt counts the tries that an operator asked for. Raising it has a
 	// version that was refused, and is in quarantine, tried again at once.
 	Attempt int `json:"attempt,omitempty"`
+	// Pin keeps the version in memory whatever runtime.idle_unload says.
+	Pin bool `json:"pin,omitempty"`
 	// Runtime overrides the document's block for this version.
 	Runtime Runtime `json:"runtime,omitzero"`
 }
@@ -123,6 +125,12 @@ type Runtime struct {
 	// MaxDimension is the largest size of a dynamic dimension other than the
 	// first; default is the process's MAX_SEQUENCE_LENGTH, else no limit.
 	MaxDimension int `json:"max_dimension,omitempty"`
+	// IdleUnload lets a version that nothing needs go after so long without a
+	// request: one that has no weight and no copies, is no side of a rollout and
+	// not pinned. It goes sooner where memory is short. The next request that
+	// names it is answered 503 with Retry-After, and loads it again. Default is
+	// that versions stay in memory.
+	IdleUnload Duration `json:"idle_unload,omitempty"`
 	// MemoryLimit is how much of its device's memory each session may take, for
 	// weights and for runs; default no limit. The CPU's is bounded by the
 	// process's control group instead.

@@ -28,7 +28,7 @@ traffic:
   weights: {1: 90, "2": 1e1, v3-rc.1: 0.0}
   sticky: {header: X-User-Id, salt: exp-12, required: true}
   names: {1: stable, "2": canary}
-runtime: {device: "cuda:1", threads: 4, instances: 3, max_batch_size: 16, max_queue_delay: 2ms, max_dimension: 512, memory_limit: 2GiB}
+runtime: {device: "cuda:1", threads: 4, instances: 3, max_batch_size: 16, max_queue_delay: 2ms, max_dimension: 512, idle_unload: 10m, memory_limit: 2GiB}
 limits: {rate: 2000, burst: 200, queue: 64, queue_time: 0.25s, timeout: 1s500ms}
 nonfinite: literal
 `
@@ -36,7 +36,7 @@ nonfinite: literal
 const fullJSON = `{
   "limits": {"timeout": "1.5s", "queue_time": "250ms", "queue": 64, "burst": 200, "rate": 2e3},
   "nonfinite": "literal",
-  "runtime": {"device": "cuda:1", "threads": 4, "instances": 3, "max_batch_size": 16, "max_queue_delay": "2000us", "max_dimension": 512, "memory_limit": "2048MiB"},
+  "runtime": {"device": "cuda:1", "threads": 4, "instances": 3, "max_batch_size": 16, "max_queue_delay": "2000us", "max_dimension": 512, "idle_unload": "600s", "memory_limit": "2048MiB"},
   "traffic": {
     "names": {"2": "canary", "1": "stable"},
     "sticky": {"header": "X-User-Id", "salt": "exp\u002d12", "required": true},
@@ -72,7 +72,7 @@ func TestJSONAndYAMLOfTheSameContentAreTheSameDocument(t *testing.T) {
 			Sticky:  Sticky{Header: "X-User-Id", Salt: "exp-12", Required: true},
 			Names:   map[string]string{"1": "stable", "2": "canary"},
 		},
-		Runtime:   Runtime{Device: "cuda:1", Threads: 4, Instances: 3, MaxBatchSize: 16, MaxQueueDelay: Duration(2 * time.Millisecond), MaxDimension: 512, MemoryLimit: 2 * GiB},
+		Runtime:   Runtime{Device: "cuda:1", Threads: 4, Instances: 3, MaxBatchSize: 16, MaxQueueDelay: Duration(2 * time.Millisecond), MaxDimension: 512, IdleUnload: Duration(10 * time.Minute), MemoryLimit: 2 * GiB},
 		Limits:    Limits{Rate: 2000, Burst: 200, Queue: 64, QueueTime: Duration(250 * time.Millisecond), Timeout: Duration(1500 * time.Millisecond)},
 		NonFinite: "literal",
 	}

@@ -124,7 +124,7 @@ const (
 // VersionStatus says where one version of a model stands in one gateway.
 type VersionStatus struct {
 	// State is the loader's: wanted, fetching, verifying, probing, opening,
-	// warming, draining, gone, VersionReady or VersionFailed.
+	// warming, draining, evicted, gone, VersionReady or VersionFailed.
 	State string `json:"state"`
 	// Reason says why, where the state is VersionFailed, and why the last try
 	// failed while the version is tried again; of one that serves, which rule of
@@ -150,6 +150,9 @@ type VersionStatus struct {
 	// Compatibility says what the version's signature is to that of the model's
 	// main version, nil of that one and of versions that are not in memory.
 	Compatibility *CompatibilityStatus `json:"compatibility,omitempty"`
+	// Memory is what the version takes of its device's memory, where that is
+	// known.
+	Memory *MemoryStatus `json:"memory,omitempty"`
 	// Execution says how requests are run, of a version in memory.
 	Execution *ExecutionStatus `json:"execution,omitempty"`
 	// Quality is what feedback to this gateway said of the version since the
@@ -158,6 +161,15 @@ type VersionStatus struct {
 	// Drift says how the version is compared, nil where its document does not
 	// ask for that.
 	Drift *DriftStatus `json:"drift,omitempty"`
+}
+
+// MemoryStatus is what a version takes of its device's memory, in bytes, as it
+// was measured when it was tried in a process of its own.
+type MemoryStatus struct {
+	// Peak is the most that loading it takes, which must be left before it is
+	// loaded; Held what it takes in the end.
+	Peak int64 `json:"peak_bytes"`
+	Held int64 `json:"held_bytes"`
 }
 
 // Values of CompatibilityStatus.Is.
@@ -330,7 +342,7 @@ func trimTexts(m ModelStatus) ModelStatus {
 
 func trimVersionDetails(m ModelStatus) ModelStatus {
 	m.Versions = mapVersions(m.Versions, func(v VersionStatus) (VersionStatus, bool) {
-		v.Warnings, v.Compatibility, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality, v.Drift = nil, nil, "", "", time.Time{}, nil, nil, nil
+		v.Warnings, v.Compatibility, v.Memory, v.Digest, v.SignedBy, v.Since, v.Execution, v.Quality, v.Drift = nil, nil, nil, "", "", time.Time{}, nil, nil, nil
 		v.Attempt, v.RetryAt, v.FetchedBytes, v.SizeBytes = 0, time.Time{}, 0, 0
 		return v, true
 	})

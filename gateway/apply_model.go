@@ -94,8 +94,8 @@ func (r *reconciler) wantedVersion(m *modelState, a *accepted, version string) l
 		Instances: rt.Instances, MaxQueueDelay: time.Duration(rt.MaxQueueDelay), QueueLimit: a.doc.Limits.WithDefaults().Queue,
 	}
 	if old, ok := m.routed[version]; ok && w.Digest == "" && old != w {
-		if res, _ := r.loader.Lookup(old); res != nil {
-			w.Digest = res.Digest()
+		if _, st := r.loader.Lookup(old); st.State == loader.StateReady || st.State == loader.StateEvicted {
+			w.Digest = st.Digest
 		}
 	}
 	return w

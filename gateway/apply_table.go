@@ -133,6 +133,9 @@ func (r *reconciler) versionRoute(m *modelState, doc *configs.Document, w loader
 			MaxTensorBytes: r.opts.MaxTensorBytes, MaxDimension: int64(rt.MaxDimension), MaxBatch: int64(rt.MaxBatchSize),
 		},
 	}
+	if res == nil {
+		v.ask = r.asker(w, st)
+	}
 	v.names = hashNames(v.model, v.version, v.variant)
 	v.metrics = r.metrics.version(v.model, v.version, v.variant)
 	if res != nil && m.refuses(w.Version, res.Digest()) {

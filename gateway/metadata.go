@@ -69,9 +69,12 @@ func (c *call) unknownVersion(m *modelRoute) {
 	c.fail(http.StatusNotFound, fmt.Sprintf("model %q has no version %s", m.name, quoted(c.route.version)))
 }
 
-// notReady answers 503 for a model or one version of it. The reason stays
-// inside: it can name files and hosts.
+// notReady answers 503 for a model or one version of it, which is brought back
+// where it was only idle. The reason stays inside: it can name files and hosts.
 func (c *call) notReady(m *modelRoute, v *versionRoute) {
+	if v != nil && v.ask != nil {
+		v.ask()
+	}
 	c.unavailable(http.StatusServiceUnavailable, notReadyText(m, v))
 }
 
@@ -81,6 +84,8 @@ func notReadyText(m *modelRoute, v *versionRoute) string {
 		return fmt.Sprintf("model %q is not ready", m.name)
 	case v.refused:
 		return fmt.Sprintf("version %q of model %q was taken back by its rollout and does not answer", v.version, m.name)
+	case v.ask != nil:
+		return fmt.Sprintf("version %q of model %q was unloaded because nobody used it, and is being loaded again", v.version, m.name)
 	case v.state == loader.StateFailed:
 		return fmt.Sprintf("version %q of model %q could not be loaded", v.version, m.name)
 	}

@@ -152,6 +152,9 @@ func (c *call) testersChoice(m *modelRoute) *versionRoute {
 		return nil
 	}
 	v := m.testers[string(wish)]
+	if v != nil && v.ask != nil {
+		v.ask()
+	}
 	if v == nil || v.resident == nil {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 type versions interface {
 	SetWanted(all []loader.Wanted)
 	SetTerms(terms map[loader.Wanted]loader.Terms)
+	Ask(w loader.Wanted)
 	Lookup(w loader.Wanted) (*loader.Resident, loader.Status)
 }
 

@@ -125,11 +125,15 @@ type fakeLoader struct {
 	tried  map[string]bool          // versions that failed before and are tried again
 	more   map[string]loader.Status // what else the status says, by content
 	wanted map[loader.Wanted]struct{}
+	asked  []string
 	router *router
 }
 
 // SetTerms takes any terms.
 func (f *fakeLoader) SetTerms(map[loader.Wanted]loader.Terms) {}
+
+// Ask notes which versions were asked for.
+func (f *fakeLoader) Ask(w loader.Wanted) { f.asked = append(f.asked, w.Version) }
 
 func (f *fakeLoader) SetWanted(all []loader.Wanted) {
 	f.wanted = map[loader.Wanted]struct{}{}
@@ -178,6 +182,9 @@ func (f *fakeLoader) Lookup(w loader.Wanted) (*loader.Resident, loader.Status) {
 	case st.State == loader.StateUnknown || st.State == loader.StateReady:
 		st.State, st.Digest = loader.StateReady, res.Digest()
 		return res, st
+	}
+	if st.State == loader.StateEvicted {
+		st.Digest = res.Digest()
 	}
 	return nil, st
 }

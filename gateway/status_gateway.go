@@ -118,6 +118,9 @@ func (r *reconciler) modelStatus(m *modelState, now time.Time) configs.ModelStat
 					v.Reason = "serves on, though " + err.Error()
 				}
 			}
+			if st.Cost != (loader.Cost{}) {
+				v.Memory = &configs.MemoryStatus{Peak: st.Cost.Peak, Held: st.Cost.Held}
+			}
 			if compatibility, ok := m.compatibility[version]; ok {
 				v.Compatibility = &compatibility
 			}

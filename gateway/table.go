@@ -91,6 +91,9 @@ type versionRoute struct {
 	// resident is nil unless the version is Ready.
 	resident *loader.Resident
 	runner   *batch.Instance
+	// ask brings a version back that was unloaded because it was idle, nil for
+	// any other.
+	ask func()
 	// state and reason say where the version stands, for answers 503.
 	state  loader.State
 	reason string

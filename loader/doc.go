@@ -16,8 +16,15 @@
 //     machine is in no cache: after a restart what lies there counts, as there
 //     is nothing else that could serve.)
 //
-// It never decides who answers a request, never unloads a version that is
-// wanted, and never calls back with a lock held.
+// Where Options.Memory says how much there is, a version is opened only if what
+// the probe measured fits beside what is there; else it fails with the numbers,
+// and is tried again when room appears. A version that is wanted on Terms that
+// allow it is unloaded after a time without a use, or sooner where another needs
+// the room, those used longest ago first; Ask brings it back.
+//
+// It never decides who answers a request, never unloads a version that is wanted
+// on any other terms, and never calls back with a lock held, but for
+// Options.Memory.
 //
 //	manager := loader.New(loader.Options{Stores: stores, Probe: cache.Probe, Open: open, OnChange: wake, Log: log})
 //	go func() { done <- manager.Run(ctx) }()

@@ -24,6 +24,7 @@ type script struct {
 	signature                 *runtime.Signature
 	fetchTime, probeTime      time.Duration
 	openTime, warmTime        time.Duration
+	cost                      Cost // what the probe measures
 	closeErr                  error
 	deaf                      bool // does not end early with its context
 	probeWarnings, warmNotice []string
@@ -44,11 +45,13 @@ type world struct {
 	changes   int
 	probed    []probe.Request
 	holding   []*Resident // by the random test, oldest first; not guarded
+	limit     int64       // of memory, 0 for none
 }
 
 func newWorld(t testing.TB, options Options) *world {
 	w := &world{t: t, scripts: make(map[string]*script), tries: make(map[string]int)}
 	options.Stores, options.Probe, options.Open = w, w.probe, w.open
+	options.Memory = w.memory
 	options.OnChange = func() {
 		w.mu.Lock()
 		w.changes++
@@ -195,7 +198,7 @@ func (w *world) probe(ctx context.Context, req probe.Request) (probe.Report, err
 	if s.refused.Verdict != probe.Undecided {
 		return s.refused, nil
 	}
-	return probe.Report{Verdict: probe.Passed, Warnings: s.probeWarnings}, nil
+	return probe.Report{Verdict: probe.Passed, Warnings: s.probeWarnings, PeakMemory: s.cost.Peak, HeldMemory: s.cost.Held}, nil
 }
 
 func (w *world) open(ctx context.Context, r OpenRequest) (Instance, error) {
@@ -241,6 +244,26 @@ func (i *instance) Close() error {
 		i.world.faults = append(i.world.faults, fmt.Sprintf("an instance of %s was closed with %d holders", i.wanted, i.held))
 	}
 	return i.script.closeErr
+}
+
+// memory is what the open instances leave of the limit.
+func (w *world) memory(device string) (Memory, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	m := Memory{Left: w.limit, Limit: w.limit}
+	for _, i := range w.instances {
+		if i.closed == 0 {
+			m.Left -= i.script.cost.Held
+		}
+	}
+	return m, w.limit > 0 && device == cpu
+}
+
+// limitMemory sets the limit.
+func (w *world) limitMemory(bytes int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limit = bytes
 }
 
 // acquire takes the Ready version, and keeps count of its holders.

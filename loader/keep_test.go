@@ -125,7 +125,7 @@ func TestAStoreIsLeftAloneForAsLongAsItAsks(t *testing.T) {
 		w.want(v)
 		w.expect(v, StateFailed)
 		want := `
-# HELP segue_model_load_failures_total Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, open, signature, golden or warm.
+# HELP segue_model_load_failures_total Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, memory, open, signature, golden or warm.
 # TYPE segue_model_load_failures_total counter
 segue_model_load_failures_total{model="mozart",reason="digest",version="3"} 1
 segue_model_load_failures_total{model="mozart",reason="fetch",version="1"} 1

@@ -24,6 +24,7 @@ const (
 	causeDigest    cause = "digest"
 	causeUnsigned  cause = "unsigned"
 	causeProbe     cause = "probe"
+	causeMemory    cause = "memory"
 	causeOpen      cause = "open"
 	causeSignature cause = "signature"
 	causeWarm      cause = "warm"
@@ -80,6 +81,9 @@ type loading struct {
 }
 
 func (l *loading) run(ctx context.Context) *failure {
+	if f := l.fits(); f != nil {
+		return f
+	}
 	if f := l.fetch(ctx); f != nil {
 		return f
 	}
@@ -94,6 +98,9 @@ func (l *loading) run(ctx context.Context) *failure {
 	}
 	report, f := l.probe(ctx)
 	if f != nil {
+		return f
+	}
+	if f := l.reserve(ctx, costOf(l.try.wanted, report, filesOf(l.artifact.Manifest))); f != nil {
 		return f
 	}
 	if f := l.open(ctx, report); f != nil {
@@ -204,7 +211,10 @@ func (l *loading) probe(ctx context.Context) (probe.Report, *failure) {
 		Device: w.Device, Threads: w.Threads, MemoryLimit: w.MemoryLimit, MaxBatch: w.MaxBatch,
 		RunLimit: terms.RunLimit * time.Duration(max(1, w.Threads)), Attempt: terms.Attempt,
 	})
+	noRoom := (*probe.NoRoom)(nil)
 	switch {
+	case errors.As(err, &noRoom):
+		return report, l.noRoom(noRoom)
 	case err != nil:
 		return report, passing(causeProbe, fmt.Errorf("probe: %w", err))
 	case report.Refused() && !report.Until.IsZero():
@@ -264,7 +274,8 @@ func (l *loading) announce() *failure {
 		}
 		l.pins[pinOf(t.wanted)] = r.digest
 	}
-	t.resident, t.status.Reason = r, ""
+	t.resident, t.status.Reason, t.used = r, "", time.Now()
+	l.unreserve(t)
 	l.Manager.enter(t, StateReady)
 	l.options.Metrics.ended(outcomeReady)
 	l.log(t).Info("version is ready", "digest", r.digest, "attempt", t.status.Attempt, "phases", t.status.Phases)

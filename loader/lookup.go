@@ -46,6 +46,7 @@ func (m *Manager) Statuses() []Status {
 
 func (t *try) snapshot() Status {
 	s := t.status
+	s.Cost = t.cost
 	if t.resident != nil {
 		s.InUse = t.resident.inUse()
 	}

@@ -25,6 +25,8 @@ type Manager struct {
 	tries  []*try
 	pins   map[pin]string
 	kept   map[Wanted]struct{} // what the cache was told of
+	// freed is closed, and another one made, when room may have come.
+	freed chan struct{}
 }
 
 // pin identifies a version whose digest nobody stated.
@@ -41,6 +43,13 @@ type try struct {
 	// that it did not let the version through.
 	attempt     int
 	quarantined bool
+	// cost is what it takes of memory, as far as it is known, reserved what of
+	// it is not in the process's own yet, short that it did not fit.
+	cost     Cost
+	reserved int64
+	short    bool
+	// used is when it was used last, as far as somebody looked.
+	used time.Time
 }
 
 // New returns a Manager. Nothing happens before Run.
@@ -50,6 +59,7 @@ func New(options Options) *Manager {
 		wake:    make(chan struct{}, 1),
 		changed: make(chan struct{}, 1),
 		pins:    make(map[pin]string),
+		freed:   make(chan struct{}),
 	}
 	m.fetchSlots = make(chan struct{}, 4*m.options.Concurrency)
 	m.loadSlots = make(chan struct{}, m.options.Concurrency)

@@ -24,6 +24,7 @@ type Metrics struct {
 	durations *prometheus.HistogramVec
 	failures  *prometheus.CounterVec
 	swaps     *prometheus.CounterVec
+	evictions *prometheus.CounterVec
 	state     *prometheus.Desc
 	info      *prometheus.Desc
 	statuses  atomic.Pointer[func() []Status]
@@ -39,12 +40,16 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 		}, []string{"phase"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "segue_model_load_failures_total",
-			Help: "Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, open, signature, golden or warm.",
+			Help: "Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, memory, open, signature, golden or warm.",
 		}, []string{"model", "version", "reason"}),
 		swaps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "segue_swaps_total",
 			Help: "Tries to bring a version into memory that ended, by outcome: ready, failed or cancelled.",
 		}, []string{"outcome"}),
+		evictions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "segue_model_evictions_total",
+			Help: "Versions that were unloaded though they are wanted, because they were idle for their time (idle) or another needed the room (memory).",
+		}, []string{"reason"}),
 		state: prometheus.NewDesc("segue_model_state",
 			"State of a version: 1 for the current one of its states, 0 for the others.", []string{"model", "version", "state"}, nil),
 		info: prometheus.NewDesc("segue_model_info",
@@ -58,7 +63,10 @@ func NewMetrics(registry prometheus.Registerer) *Metrics {
 	for _, o := range []outcome{outcomeReady, outcomeFailed, outcomeCancelled} {
 		m.swaps.WithLabelValues(string(o))
 	}
-	registry.MustRegister(m.durations, m.failures, m.swaps, m)
+	for _, e := range []eviction{evictedIdle, evictedMemory} {
+		m.evictions.WithLabelValues(string(e))
+	}
+	registry.MustRegister(m.durations, m.failures, m.swaps, m.evictions, m)
 	return m
 }
 
@@ -109,7 +117,7 @@ func precedence(s State) int {
 		return 3
 	case s.loading() || s == StateFailed:
 		return 2
-	case s == StateDraining:
+	case s == StateDraining || s == StateEvicted:
 		return 1
 	}
 	return 0
@@ -136,6 +144,12 @@ func (m *Metrics) failed(w Wanted, c cause) {
 func (m *Metrics) ended(o outcome) {
 	if m != nil {
 		m.swaps.WithLabelValues(string(o)).Inc()
+	}
+}
+
+func (m *Metrics) evicted(why eviction) {
+	if m != nil {
+		m.evictions.WithLabelValues(string(why)).Inc()
 	}
 }
 

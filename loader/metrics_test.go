@@ -56,7 +56,7 @@ func TestMetricsFollowTheVersions(t *testing.T) {
 			t.Errorf("got %s, want %s", got, want)
 		}
 		compare(`
-# HELP segue_model_load_failures_total Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, open, signature, golden or warm.
+# HELP segue_model_load_failures_total Tries to load a version that failed, by reason: fetch, verify, digest, unsigned, probe, crash, limit, memory, open, signature, golden or warm.
 # TYPE segue_model_load_failures_total counter
 segue_model_load_failures_total{model="mozart",reason="crash",version="3"} 1
 segue_model_load_failures_total{model="mozart",reason="fetch",version="2"} 1

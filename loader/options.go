@@ -57,6 +57,10 @@ type Options struct {
 	// Open makes an instance. It is the caller's duty to return early when the
 	// context ends; an instance returned all the same is closed.
 	Open func(ctx context.Context, r OpenRequest) (Instance, error)
+	// Memory says how the memory of a device ("cpu", "cuda", …) stands, ok that
+	// it is known. It is called with a lock held and must be quick. Nil, and
+	// what is not known, refuses nothing.
+	Memory func(device string) (m Memory, ok bool)
 	// OnChange is told, from a goroutine of the Manager's and without a lock,
 	// that some status changed. Changes during a call make one more call. It
 	// may call the Manager.

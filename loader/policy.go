@@ -13,12 +13,17 @@ type view struct {
 	permanent bool      // a Failed one is not to be tried again
 	retryAt   time.Time // when a Failed one is
 	since     time.Time // when the state was entered
+	evict     bool      // a Ready one is to be unloaded, though it is wanted
+	evicting  bool      // a Draining one is, and will be Evicted
+	asked     bool      // an Evicted one is to come back
 }
 
 // live reports whether a try stands for its version: a cancelled, draining or
-// gone one does not, so that a version wanted again starts anew.
+// gone one does not, so that a version wanted again starts anew. One that drains
+// because nobody uses it does, until somebody asks for it.
 func (v *view) live() bool {
-	return v.state.loading() && !v.cancelled || v.state == StateReady || v.state == StateFailed
+	return v.state.loading() && !v.cancelled || v.state == StateReady || v.state == StateFailed ||
+		v.state == StateDraining && v.evicting || v.state == StateEvicted
 }
 
 type actionKind uint8
@@ -28,7 +33,9 @@ const (
 	actionRetry                    // begin another in place of a Failed one
 	actionCancel                   // stop a try that is loading
 	actionDrain                    // let a Ready one go
-	actionBury                     // a Failed one is wanted no more
+	actionEvict                    // let a Ready one go that is to come back
+	actionRevive                   // begin a first try in place of an Evicted one
+	actionBury                     // a Failed or Evicted one is wanted no more
 	actionForget                   // a Gone one needs not be remembered
 )
 
@@ -76,7 +83,11 @@ func plan(now time.Time, wanted []Wanted, tries []view) (actions []action, wake 
 			actions = append(actions, action{kind: actionCancel, at: i})
 		case v.state == StateReady && !wanted:
 			actions = append(actions, action{kind: actionDrain, at: i})
-		case v.state == StateFailed && !wanted:
+		case v.state == StateReady && v.evict:
+			actions = append(actions, action{kind: actionEvict, at: i})
+		case v.state == StateEvicted && wanted && v.asked:
+			later = append(later, action{kind: actionRevive, at: i, wanted: v.wanted})
+		case (v.state == StateFailed || v.state == StateEvicted) && !wanted:
 			actions = append(actions, action{kind: actionBury, at: i})
 		case v.state == StateFailed && !v.permanent && !v.retryAt.After(now):
 			later = append(later, action{kind: actionRetry, at: i, wanted: v.wanted})

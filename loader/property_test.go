@@ -27,17 +27,27 @@ type randomStep struct {
 	script  int           // give this version another script, -1 for none
 	as      script        // that script
 	forward time.Duration // let time pass
+	terms   []Terms       // the terms of all versions, nil for no change
+	ask     int           // ask for this version, -1 for none
 }
 
-// Whatever is wanted, however loads go, and whoever holds what: a version is
-// Ready only when it is loaded, nothing that is held is closed, everything
-// that was opened is closed exactly once, and nothing drained can be taken.
+// Whatever is wanted and on which terms, however loads go, whoever asks and
+// whoever holds what: a version is Ready only when it is loaded, nothing that is
+// held is closed, everything that was opened is closed exactly once, nothing
+// drained can be taken, nothing that is to be kept is unloaded, and what is open
+// never takes more memory than there is.
 func TestAnySequenceKeepsThePromises(t *testing.T) {
 	const versions = 4
 	var dirs, digests [versions]string
 	for i := range versions {
 		dirs[i], digests[i] = artifacttest.PackDoubler(t, fmt.Sprint(i))
 	}
+	terms := rapid.Custom(func(t *rapid.T) Terms {
+		return Terms{
+			Idle: rapid.SampledFrom([]time.Duration{0, 5 * time.Second, time.Minute}).Draw(t, "idle"),
+			Keep: rapid.Bool().Draw(t, "keep"),
+		}
+	})
 	step := rapid.Custom(func(t *rapid.T) randomStep {
 		failure := rapid.SampledFrom([]error{nil, nil, nil, nil, errors.New("fails")})
 		took := rapid.SampledFrom([]time.Duration{0, 0, time.Second, 20 * time.Second})
@@ -55,6 +65,10 @@ func TestAnySequenceKeepsThePromises(t *testing.T) {
 		if rapid.IntRange(0, 9).Draw(t, "probe") == 0 {
 			s.as.refused = probe.Report{Verdict: probe.Crashed, Reason: "SIGSEGV"}
 		}
+		s.ask = rapid.IntRange(-1, versions-1).Draw(t, "ask")
+		if rapid.IntRange(0, 2).Draw(t, "new terms") == 0 {
+			s.terms = rapid.SliceOfN(terms, versions, versions).Draw(t, "terms")
+		}
 		if rapid.Bool().Draw(t, "change") {
 			s.want = []int{}
 			for v := range versions {
@@ -66,17 +80,22 @@ func TestAnySequenceKeepsThePromises(t *testing.T) {
 		return s
 	})
 	rapid.Check(t, func(rt *rapid.T) {
+		limit := rapid.Int64Range(0, 6).Draw(rt, "limit") // 0 is none
+		costs := rapid.SliceOfN(rapid.Int64Range(1, 3), versions, versions).Draw(rt, "costs")
 		steps := rapid.SliceOfN(step, 1, 20).Draw(rt, "steps")
 		var faults []string
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, Options{Concurrency: 2})
 			end := w.run()
 			all := make([]Wanted, versions)
+			w.limitMemory(limit * mib)
+			base := make([]script, versions)
 			for i := range versions {
-				all[i] = w.version(t, fmt.Sprint(i), script{dir: dirs[i]})
+				base[i] = script{dir: dirs[i], cost: Cost{Peak: costs[i] * mib, Held: costs[i] * mib}}
+				all[i] = w.version(t, fmt.Sprint(i), base[i])
 				all[i].Digest = digests[i]
 			}
-			faults = w.live(steps, all, dirs[:])
+			faults = w.live(steps, all, base)
 			var holders sync.WaitGroup
 			holders.Go(func() {
 				// They let go some time after the Manager was told to end.
@@ -102,18 +121,36 @@ func (w *world) releaseAll() {
 }
 
 // live goes through the steps and returns what was wrong on the way.
-func (w *world) live(steps []randomStep, all []Wanted, dirs []string) (faults []string) {
+func (w *world) live(steps []randomStep, all []Wanted, base []script) (faults []string) {
 	var drained []*Resident
 	wanted := make(map[Wanted]bool)
+	terms := make(map[Wanted]Terms)
 	for n, s := range steps {
 		fault := func(format string, args ...any) {
 			faults = append(faults, fmt.Sprintf("step %d: ", n)+fmt.Sprintf(format, args...))
 		}
 		if s.script >= 0 {
-			s.as.dir = dirs[s.script]
+			s.as.dir, s.as.cost = base[s.script].dir, base[s.script].cost
 			w.mu.Lock()
 			w.scripts[all[s.script].Version] = &s.as
 			w.mu.Unlock()
+		}
+		if s.terms != nil {
+			terms = make(map[Wanted]Terms)
+			for i, v := range all {
+				terms[v] = s.terms[i]
+			}
+			w.manager.SetTerms(terms)
+			synctest.Wait()
+		}
+		kept := make(map[Wanted]*Resident)
+		for _, v := range all {
+			if r, _ := w.manager.Lookup(v); r != nil && (terms[v].Idle == 0 || terms[v].Keep) {
+				kept[v] = r
+			}
+		}
+		if s.ask >= 0 {
+			w.manager.Ask(all[s.ask])
 		}
 		if s.want != nil {
 			before := make(map[Wanted]*Resident)
@@ -153,6 +190,9 @@ func (w *world) live(steps []randomStep, all []Wanted, dirs []string) (faults []
 				fault("%s could be acquired after its drain", r.Wanted())
 			}
 		}
+		if m, known := w.memory(cpu); known && m.Left < 0 {
+			fault("%d bytes too many are taken", -m.Left)
+		}
 		for _, v := range all {
 			r, status := w.manager.Lookup(v)
 			if (r != nil) != (status.State == StateReady) {
@@ -161,8 +201,12 @@ func (w *world) live(steps []randomStep, all []Wanted, dirs []string) (faults []
 			if status.State == StateReady && !wanted[v] {
 				fault("%s is ready though it is not wanted", v)
 			}
-			if wanted[v] && !status.State.loading() && status.State != StateReady && status.State != StateFailed {
+			away := status.State == StateEvicted && terms[v].Idle > 0 && !terms[v].Keep || status.State == StateDraining && status.InUse > 0
+			if wanted[v] && !away && !status.State.loading() && status.State != StateReady && status.State != StateFailed {
 				fault("%s is wanted and %s", v, status.State)
+			}
+			if wanted[v] && kept[v] != nil && kept[v] != r {
+				fault("%s was to be kept, and is %s", v, status.State)
 			}
 			if r != nil {
 				w.mu.Lock()

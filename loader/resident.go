@@ -35,6 +35,9 @@ type Resident struct {
 	// makes "nobody new, and nobody left" a single fact; a count beside a flag
 	// needs a lock to say that.
 	uses atomic.Int64
+	// used is set by every Acquire and taken by the Manager from time to time,
+	// which tells the time of the last use for a load and a compare.
+	used atomic.Bool
 	// idle is closed when the resident drains and nobody holds it.
 	idle   chan struct{}
 	closed atomic.Bool // that idle was closed
@@ -58,6 +61,9 @@ func newResident(w Wanted, art *artifact.Artifact, instance Instance, release fu
 // because holding it keeps the version in memory.
 func (r *Resident) Acquire() bool {
 	if r.uses.Add(1)&drainingBit == 0 {
+		if !r.used.Load() {
+			r.used.Store(true)
+		}
 		return true
 	}
 	r.leave()
@@ -92,6 +98,9 @@ func (r *Resident) announceIdle() {
 		close(r.idle)
 	}
 }
+
+// takeUsed reports whether there was an Acquire since it was called last.
+func (r *Resident) takeUsed() bool { return r.used.Load() && r.used.Swap(false) }
 
 // inUse returns the number of holders, which a failing Acquire may exceed by
 // one for an instant.

@@ -12,7 +12,7 @@ import (
 type State uint8
 
 // The states. A try ends in Gone; Failed lasts while the version is wanted and
-// not tried again.
+// not tried again, Evicted while it is wanted and nobody asks for it.
 const (
 	// StateUnknown: the version is neither wanted nor remembered.
 	StateUnknown State = iota
@@ -34,12 +34,15 @@ const (
 	StateDraining
 	// StateFailed: it did not come to life; the status says why.
 	StateFailed
+	// StateEvicted: it is wanted, and was unloaded because nobody used it. Ask
+	// brings it back.
+	StateEvicted
 	// StateGone: it holds no memory any more.
 	StateGone
 )
 
 var stateNames = [...]string{"Unknown", "Wanted", "Fetching", "Verifying", "Probing", "Opening", "Warming", "Ready",
-	"Draining", "Failed", "Gone"}
+	"Draining", "Failed", "Evicted", "Gone"}
 
 // String returns the state's name, as status shows and metrics label it.
 func (s State) String() string {
@@ -73,6 +76,8 @@ func mayFollow(from, to State) bool {
 		return from == StateReady
 	case StateFailed:
 		return from.loading()
+	case StateEvicted:
+		return from == StateDraining
 	case StateGone:
 		return from != StateGone && from != StateReady
 	}
@@ -137,6 +142,9 @@ type Status struct {
 	// Fetched and Size count the artifact's bytes while it is being fetched;
 	// Size is 0 where the store does not know.
 	Fetched, Size int64
+	// Cost is what the version takes of its device's memory, zero where that is
+	// not known.
+	Cost Cost
 	// InUse is how many hold the version now.
 	InUse int
 }
@@ -144,7 +152,7 @@ type Status struct {
 // Tried reports whether the version was tried to an end at least once: it
 // became Ready, or it has failed, even if it is being tried again.
 func (s *Status) Tried() bool {
-	return s.State == StateReady || s.State == StateDraining || s.State == StateFailed || s.Attempt > 1
+	return s.State == StateReady || s.State == StateDraining || s.State == StateFailed || s.State == StateEvicted || s.Attempt > 1
 }
 
 // Phase is a passed state of loading.

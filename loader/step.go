@@ -1,6 +1,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"math/rand/v2"
@@ -20,11 +21,15 @@ func (m *Manager) step(ctx context.Context, stopping bool, work *sync.WaitGroup)
 	if stopping {
 		m.wanted = nil
 	}
+	sweep := m.sweep(now)
 	views := make([]view, len(m.tries))
 	for i, t := range m.tries {
 		views[i] = t.view
 	}
-	actions, next := plan(now, m.wanted, views)
+	actions, next := plan(now, m.mostNeededFirst(), views)
+	if next.IsZero() || !sweep.IsZero() && sweep.Before(next) {
+		next = sweep
+	}
 	tries := slices.Clone(m.tries)
 	for _, a := range actions {
 		switch a.kind {
@@ -33,14 +38,19 @@ func (m *Manager) step(ctx context.Context, stopping bool, work *sync.WaitGroup)
 		case actionRetry:
 			old := tries[a.at]
 			m.remove(old)
-			m.start(ctx, &try{view: view{wanted: a.wanted}, status: Status{
+			m.start(ctx, &try{view: view{wanted: a.wanted}, cost: old.cost, short: old.short, status: Status{
 				Wanted: a.wanted, Attempt: old.status.Attempt + 1, Reason: old.status.Reason,
 			}}, work)
+		case actionRevive:
+			old := tries[a.at]
+			m.remove(old)
+			m.start(ctx, &try{view: view{wanted: a.wanted}, cost: old.cost, status: Status{Wanted: a.wanted, Attempt: 1}}, work)
 		case actionCancel:
 			tries[a.at].cancelled = true
 			tries[a.at].cancel()
-		case actionDrain:
+		case actionDrain, actionEvict:
 			t := tries[a.at]
+			t.evicting = a.kind == actionEvict
 			m.enter(t, StateDraining)
 			work.Go(func() { m.layToRest(t) })
 		case actionBury:
@@ -55,6 +65,24 @@ func (m *Manager) step(ctx context.Context, stopping bool, work *sync.WaitGroup)
 	}
 	busy := slices.ContainsFunc(m.tries, func(t *try) bool { return t.state != StateGone })
 	return next, !busy
+}
+
+// mostNeededFirst is what is wanted, that which has to be in memory before that
+// which could go again: where there is not room for all, it should be theirs.
+// The caller holds the lock.
+func (m *Manager) mostNeededFirst() []Wanted {
+	needed := slices.Clone(m.wanted)
+	slices.SortStableFunc(needed, func(a, b Wanted) int {
+		return cmp.Compare(oneIf(m.terms[a].evictable()), oneIf(m.terms[b].evictable()))
+	})
+	return needed
+}
+
+func oneIf(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // start begins a try. The caller holds the lock.
@@ -116,9 +144,16 @@ func (m *Manager) layToRest(t *try) {
 	if err != nil {
 		t.status.Reason = "close: " + err.Error()
 	}
+	t.resident = nil
+	m.roomCame()
+	m.retryShort()
+	if t.evicting && slices.Contains(m.wanted, t.wanted) {
+		log.Info("version is unloaded", "drained_for", time.Since(t.since))
+		m.enter(t, StateEvicted)
+		return
+	}
 	log.Info("version is gone", "drained_for", time.Since(t.since))
 	m.enter(t, StateGone)
-	t.resident = nil
 	signal(m.wake)
 }
 
@@ -130,7 +165,11 @@ func (m *Manager) log(t *try) *slog.Logger {
 func (m *Manager) failed(t *try, f *failure, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	again := t.status.Attempt > 1 && t.status.Reason == reason
+	m.unreserve(t)
+	// The numbers of a lack of memory are others every time.
+	short := f.cause == causeMemory
+	again := t.status.Attempt > 1 && (t.status.Reason == reason || short && t.short)
+	t.short = short
 	if t.cancelled {
 		t.status.Reason = "not wanted any more"
 		m.enter(t, StateGone)

@@ -28,7 +28,7 @@ func TestTheOperatorsCollectorSettingWins(t *testing.T) {
 	} {
 		debug.SetGCPercent(100) // what the runtime read at its start stays
 		debug.SetMemoryLimit(math.MaxInt64)
-		setCollector(func(name string) string { return c.env[name] }, memory{machine(c.machine)}, slog.New(slog.DiscardHandler))
+		setCollector(func(name string) string { return c.env[name] }, memory{root: machine(c.machine)}, slog.New(slog.DiscardHandler))
 		if percent, limit := debug.SetGCPercent(100), debug.SetMemoryLimit(-1); percent != c.percent || limit != c.limit {
 			t.Errorf("%s: %d percent and %d bytes, want %d and %d", name, percent, limit, c.percent, c.limit)
 		}

@@ -51,15 +51,15 @@ func closeEngine(engine *ort.Engine, log *slog.Logger) {
 }
 
 // newRegistry holds the metrics of this process.
-func newRegistry(engine runtime.Engine) *prometheus.Registry {
+func newRegistry(engine runtime.Engine, usage memory) *prometheus.Registry {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), newMemory(), buildInfo(engine))
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), usage, buildInfo(engine))
 	return registry
 }
 
 // newGateway gives the gateway what it is made of: how versions are fetched,
 // tried and opened, and the process's defaults.
-func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor, cores int,
+func newGateway(p process, source configuration, engine runtime.Engine, executor *batch.Executor, cores int, usage memory,
 	metrics *gateway.Metrics, registry *prometheus.Registry, log *slog.Logger,
 ) (*gateway.Gateway, error) {
 	child, err := ownProbe(p)
@@ -71,12 +71,24 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 		return nil, err
 	}
 	verdicts := probe.NewCache(probe.CacheOptions{Engine: engine.Version(), Probe: child.Probe, Folder: verdictsFolder(p), Log: log})
+	child.Room = func() int64 {
+		if room, ok := usage.room(); ok {
+			return max(1, room.Left)
+		}
+		return 0
+	}
 	return gateway.New(gateway.Options{
 		Source: source, Store: source, Announcer: source, Locker: source, SourceID: p.config, StateDir: p.stateDir,
 		Instance: p.instance, Version: version, Resolve: newFollowed(stores.mlflow, p.modelVersion).resolve,
 		Loader: loader.Options{
 			Stores: stores, Keeper: stores.cache,
 			Probe: verdicts.Probe,
+			Memory: func(device string) (loader.Memory, bool) {
+				if device != configs.DefaultDevice {
+					return loader.Memory{}, false // the driver gives out what there is
+				}
+				return usage.room()
+			},
 			Open: func(ctx context.Context, r loader.OpenRequest) (loader.Instance, error) {
 				if message := tooManyThreads(cores, r.Wanted); message != "" {
 					log.Warn(message, "model", r.Wanted.Model, "version", r.Wanted.Version)

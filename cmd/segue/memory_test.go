@@ -34,7 +34,7 @@ func TestTheMemoryLimitIsTheLeastThatHolds(t *testing.T) {
 			"sys/fs/cgroup/memory/a/memory.limit_in_bytes": "512\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 512},
 		"nothing known": {nil, 0},
 	} {
-		got, ok := memory{machine(c.files)}.limit()
+		got, ok := memory{root: machine(c.files)}.limit()
 		if ok != (c.want > 0) || ok && got != c.want {
 			t.Errorf("%s: %d %v, want %d", name, got, ok, c.want)
 		}
@@ -42,16 +42,16 @@ func TestTheMemoryLimitIsTheLeastThatHolds(t *testing.T) {
 }
 
 func TestTheResidentSetIsCountedInBytes(t *testing.T) {
-	got, err := memory{machine(map[string]string{"proc/self/statm": "100 7 3 1 0 9 0\n"})}.resident()
+	got, err := memory{root: machine(map[string]string{"proc/self/statm": "100 7 3 1 0 9 0\n"})}.resident()
 	if want := int64(7 * os.Getpagesize()); err != nil || got != want {
 		t.Errorf("%d %v, want %d", got, err, want)
 	}
 	for name, files := range map[string]map[string]string{"no file": nil, "no numbers": {"proc/self/statm": "x"}} {
-		if got, err := (memory{machine(files)}).resident(); err == nil {
+		if got, err := (memory{root: machine(files)}).resident(); err == nil {
 			t.Errorf("%s: %d", name, got)
 		}
 	}
-	if got, err := newMemory().resident(); err != nil || got < 1<<20 {
+	if got, err := newMemory(0).resident(); err != nil || got < 1<<20 {
 		t.Errorf("of this process: %d %v", got, err)
 	}
 }

@@ -21,7 +21,7 @@ type process struct {
 	data, metrics, admin                      keyPair
 	appEnv, logLevel, logFormat, modelVersion string
 	batchSize, maxDimension                   int
-	cacheSize                                 int64
+	cacheSize, memoryLimit                    int64
 	artifactHosts                             egress.Hosts
 	shutdownDelay, shutdownTimeout            time.Duration
 	library                                   string
@@ -47,7 +47,8 @@ func (s *settings) check(hostname string) (process, error) {
 		metricsEndpoint: c.metricsEndpoint(),
 		appEnv:          c.oneOf("app-env", "development", "staging", "production"),
 		batchSize:       c.number("batch-size", 1), maxDimension: c.number("max-sequence-length", 0),
-		nativeHistograms: c.truth("native-histograms"), cacheSize: c.size("cache-size"), artifactHosts: c.hosts("artifact-hosts"),
+		nativeHistograms: c.truth("native-histograms"), cacheSize: c.size("cache-size"), memoryLimit: c.optionalSize("memory-limit"),
+		artifactHosts: c.hosts("artifact-hosts"),
 		shutdownDelay: c.span("shutdown-delay"), shutdownTimeout: c.span("shutdown-timeout"),
 	}
 	if v := s.get("unix-socket"); v != "off" {
@@ -144,6 +145,14 @@ func (c *checking) hosts(flag string) egress.Hosts {
 		c.bad(flag, "names of hosts, addresses and networks (10.0.0.0/8), separated by commas, or *")
 	}
 	return hosts
+}
+
+// optionalSize is 0 where nothing is given.
+func (c *checking) optionalSize(flag string) int64 {
+	if c.get(flag) == "" {
+		return 0
+	}
+	return c.size(flag)
 }
 
 func (c *checking) truth(flag string) bool {

@@ -61,7 +61,8 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 		return usageError{err}
 	}
 	log := newLogger(os.Stderr, p.logFormat, level)
-	setCollector(os.Getenv, newMemory(), log)
+	usage := newMemory(p.memoryLimit)
+	setCollector(os.Getenv, usage, log)
 
 	engine, err := openEngine(p, log)
 	if err != nil {
@@ -70,7 +71,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	defer closeEngine(engine, log)
 
 	available := cores(os.DirFS("/"))
-	registry, executor := newRegistry(engine), newExecutor(available)
+	registry, executor := newRegistry(engine, usage), newExecutor(available)
 	metrics := gateway.NewMetrics(registry)
 	if p.nativeHistograms {
 		metrics.NativeHistograms()
@@ -79,7 +80,7 @@ func serve(ctx context.Context, p process, signals <-chan os.Signal) error {
 	if err != nil {
 		return err
 	}
-	gw, err := newGateway(p, source, engine, executor, available, metrics, registry, log)
+	gw, err := newGateway(p, source, engine, executor, available, usage, metrics, registry, log)
 	if err != nil {
 		return err
 	}

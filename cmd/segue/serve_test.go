@@ -277,7 +277,7 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 
 func TestWrongSettingsAreAllNamed(t *testing.T) {
 	signals := make(chan os.Signal)
-	for _, v := range []string{"API_PORT", "LOG_LEVEL", "APP_ENV", "BATCH_SIZE", "SEGUE_CACHE_SIZE"} {
+	for _, v := range []string{"API_PORT", "LOG_LEVEL", "APP_ENV", "BATCH_SIZE", "SEGUE_CACHE_SIZE", "SEGUE_MEMORY_LIMIT"} {
 		t.Setenv(v, "nonsense")
 	}
 	t.Setenv("SEGUE_ARTIFACT_HOSTS", "http://nonsense")
@@ -285,7 +285,7 @@ func TestWrongSettingsAreAllNamed(t *testing.T) {
 	cmd := serveCommand(signals)
 	s.resolve(cmd.Flags(), os.Getenv)
 	_, err := s.check("host")
-	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size", "cache-size", "artifact-hosts"} {
+	for _, want := range []string{"config", "http-addr", "log-level", "app-env", "batch-size", "cache-size", "memory-limit", "artifact-hosts"} {
 		if err == nil || !strings.Contains(err.Error(), want+" is ") {
 			t.Errorf("%s is not named in %v", want, err)
 		}

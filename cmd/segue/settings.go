@@ -38,6 +38,7 @@ func newSettings(getenv func(string) string) *settings {
 	return &settings{[]*setting{
 		{flag: "config", help: "where configuration comes from: file:DIR or consul:[//HOST:PORT/]PREFIX"},
 		{flag: "state-dir", fallback: defaultStateDir(getenv), help: "folder for the last good configuration, the artifact cache, overrides and audit"},
+		{flag: "memory-limit", help: "most memory that the process may take when versions are loaded (default: its control group's limit, else what the machine has)"},
 		{flag: "cache-size", fallback: "10GiB", help: "most that artifacts from other machines may take on disk, in state-dir/artifacts"},
 		{flag: "artifact-hosts", help: "hosts beyond public ones that documents may fetch artifacts from: names, addresses, networks (10.0.0.0/8), comma separated, or *"},
 		{flag: "instance", help: "name under which this gateway is seen (default host name and data port)"},

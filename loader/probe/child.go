@@ -33,8 +33,9 @@ type Child struct {
 	Command []string
 	// Limits bound each child.
 	Limits Limits
-	// Room, where it is not nil, lowers Limits.Resident to what the machine has
-	// left when a try begins; 0 is no limit.
+	// Room, where it is not nil, is what the machine has left when a try begins,
+	// in bytes; 0 is no limit. A child that takes more gets no verdict and a
+	// NoRoom error.
 	Room func() int64
 	// Reads are the folders that the child may read besides the artifact's and
 	// the system's libraries, such as that of the engine.
@@ -47,10 +48,10 @@ type Child struct {
 // it started in its process group where a limit or the context ended it. The
 // error is the context's where that ended the try.
 func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
-	limits := c.Limits
+	limits, bounded := c.Limits, false
 	if c.Room != nil {
 		if room := c.Room(); room > 0 && (limits.Resident <= 0 || room < limits.Resident) {
-			limits.Resident = room
+			limits.Resident, bounded = room, true
 		}
 	}
 	input, err := json.Marshal(task{Request: req, Limits: limits, Reads: c.Reads})
@@ -96,6 +97,8 @@ func (c *Child) Probe(ctx context.Context, req Request) (Report, error) {
 			Verdict: LimitReached,
 			Reason:  fmt.Sprintf("the try took longer than the %s allowed", limits.Wall) + lastWords(&stderr),
 		}, nil
+	case errors.Is(cause, errResidentLimit) && waited != nil && bounded:
+		return Report{}, &NoRoom{Left: limits.Resident}
 	case errors.Is(cause, errResidentLimit) && waited != nil:
 		return Report{Verdict: LimitReached, Reason: cause.Error(), PeakRSS: limits.Resident}, nil
 	case ctx.Err() != nil:

@@ -254,7 +254,7 @@ func TestAChildIsRefusedForItsOwnFaults(t *testing.T) {
 		{"spin", probe.Limits{CPU: time.Second}, probe.LimitReached, "the limit of 1s of processor time was reached"},
 		{"hog", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached"},
 		{"bad_alloc", probe.Limits{Memory: 512 << 20}, probe.LimitReached, "the memory limit of 512 MiB was reached: terminate called"},
-		{"resident", probe.Limits{Resident: 256 << 20}, probe.LimitReached, "MiB of memory, and 256 MiB are left"},
+		{"resident", probe.Limits{Resident: 256 << 20}, probe.LimitReached, "MiB of memory, and may take 256 MiB: the limit of memory was reached"},
 		{"signature", probe.Limits{}, probe.SignatureDiffers, `the signature differs: input 0 of the model is "z", the manifest says "x"`},
 		{"golden", probe.Limits{}, probe.GoldenDiffers, `golden request "one and two": output "y" at [0,0] (element 0): got 1, want 2`},
 		{"refused", probe.Limits{}, probe.NotOpened, "fake 0 refused the model: open model: unsupported operator Quux"},

@@ -3,6 +3,7 @@ package probe
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/segue-serving/segue/loader/artifact"
@@ -78,6 +79,11 @@ type Report struct {
 	// PeakRSS is the most memory that the trying process held, in bytes, its
 	// own share included; 0 where it could not be told.
 	PeakRSS int64 `json:"peak_rss"`
+	// PeakMemory and HeldMemory are what the model itself took of the process's
+	// memory, in bytes: at most, and after all runs. They are 0 where that could
+	// not be told.
+	PeakMemory int64 `json:"peak_memory"`
+	HeldMemory int64 `json:"held_memory"`
 	// Answers is the SHA-256 of all answers to the golden requests and to the
 	// synthetic inputs, in order: the same artifact, engine and processor give
 	// the same.
@@ -124,5 +130,17 @@ type Limits struct {
 // Func tries an artifact: Child.Probe, or another in front of it. An error
 // says that there is no verdict, and that another try may give one.
 type Func func(ctx context.Context, req Request) (Report, error)
+
+// NoRoom is the error of a try that was ended because it took all the memory
+// that is left on the machine, which is no fault of the artifact.
+type NoRoom struct {
+	// Left is what was left when the try began, in bytes.
+	Left int64
+}
+
+// Error says how much was left.
+func (e *NoRoom) Error() string {
+	return fmt.Sprintf("needs more than the %d MiB of memory that are left to try it", e.Left>>20)
+}
 
 var errNoVerdict = errors.New("the try gave no verdict")

@@ -11,7 +11,7 @@ import (
 // bounded by how fast the kernel gives pages out, some GiB a second.
 const residentLook = 10 * time.Millisecond
 
-var errResidentLimit = errors.New("the memory that is left was taken")
+var errResidentLimit = errors.New("the limit of memory was reached")
 
 // watchResident ends a child that holds more memory than the limit, which is
 // for devices whose address space says nothing, and for a machine that has less
@@ -32,7 +32,7 @@ func watchResident(child int, limit int64, end func(cause error)) (stop func()) 
 			case <-ticker.C:
 			}
 			if held := residentOf(child); held > limit {
-				end(fmt.Errorf("the try took %d MiB of memory, and %d MiB are left: %w", held>>20, limit>>20, errResidentLimit))
+				end(fmt.Errorf("the try took %d MiB of memory, and may take %d MiB: %w", held>>20, limit>>20, errResidentLimit))
 				return
 			}
 		}

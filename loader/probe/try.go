@@ -37,6 +37,8 @@ func tryInto(ctx context.Context, engine runtime.Engine, req Request, report *Re
 }
 
 func try(ctx context.Context, engine runtime.Engine, req Request, report *Report, abandon func(Report)) (verdict Verdict, reason string) {
+	before := residentOf(os.Getpid())
+	defer func() { report.PeakMemory = max(0, peakRSS()-before) }()
 	began := time.Now()
 	session, err := engine.Open(ctx, req.ModelPath, runtime.Options{
 		Device: req.Device, Threads: req.Threads, MemoryLimit: req.MemoryLimit,
@@ -77,6 +79,7 @@ func try(ctx context.Context, engine runtime.Engine, req Request, report *Report
 	if err := t.synthetic(req, report); err != nil {
 		return LimitReached, err.Error()
 	}
+	report.HeldMemory = max(0, residentOf(os.Getpid())-before)
 	report.Answers = fmt.Sprintf("%x", t.answers.Sum(nil))
 	return Passed, ""
 }
