@@ -3,7 +3,6 @@ package drift
 import (
 	"encoding/binary"
 	"math"
-	"unicode/utf8"
 
 	"github.com/segue-serving/segue/runtime"
 )
@@ -68,12 +67,19 @@ func (w *Window) readTexts(r *reader, t *runtime.Tensor, rows int) {
 	}
 }
 
-// textLength is the number of characters, NaN for an empty text.
+// textLength is the number of characters, NaN for an empty text. Bytes that do
+// not begin one are not counted; utf8.RuneCount allocates for a long text.
 func textLength(text []byte) float64 {
 	if len(text) == 0 {
 		return math.NaN()
 	}
-	return float64(utf8.RuneCount(text))
+	n := 0
+	for _, b := range text {
+		if b&0xc0 != 0x80 {
+			n++
+		}
+	}
+	return float64(n)
 }
 
 // answer counts the class of one row of scores and its confidence.
