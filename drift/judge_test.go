@@ -102,3 +102,11 @@ func TestMissingAndUnseenTextsAreToldApart(t *testing.T) {
 		}
 	}
 }
+
+func TestBoundsOfRatesAreNumbersUpToTheMostRows(t *testing.T) {
+	for _, k := range []float64{0, 1, 1e6, MaxSamples / 2, MaxSamples - 1, MaxSamples} {
+		if bound := rateBound(k, MaxSamples); !(bound >= k/MaxSamples && bound <= 1) {
+			t.Errorf("%v of %v: bound %v", k, float64(MaxSamples), bound)
+		}
+	}
+}

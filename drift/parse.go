@@ -54,6 +54,9 @@ func (p *Profile) validate(found *problems) {
 		found.add("features", "%d, more than the %d allowed", len(p.Features), MaxFeatures)
 		return
 	}
+	if p.Samples > MaxSamples {
+		found.add("samples", "%d, more than the %d allowed", p.Samples, uint64(MaxSamples))
+	}
 	if p.DesignEffect != 0 && !(p.DesignEffect >= 1) {
 		found.add("design_effect", "%v, want at least 1", p.DesignEffect)
 	}

@@ -43,6 +43,7 @@ func TestBadProfilesAreRefusedWithEveryProblemAndItsPath(t *testing.T) {
 		{"a column beyond", `"tensor": "x"`, `"tensor": "x", "column": 1`, []string{"features[0]: column 1 is not in a row of 1"}},
 		{"a negative column", `"tensor": "x"`, `"tensor": "x", "column": -1`, []string{"features[0]: column -1 is not in a row of 1"}},
 		{"an impossible design effect", `"seed": 1`, `"design_effect": 0.5, "seed": 1`, []string{"design_effect: 0.5, want at least 1"}},
+		{"more rows than anybody has", `"samples": 4`, `"samples": 4000000000000`, []string{"samples: 4000000000000, more than the 1099511627776 allowed"}},
 		{"no signature", `"signature": {`, `"signature": null, "x": {`, []string{"x: unknown field"}},
 		{"correct answers of a number", `"name": "value"`, `"name": "value", "correct": [1,1,1,1]`, []string{"features[0].series[0].correct: has one count for each bin of a confidence"}},
 		{"something more", "", "", nil},

@@ -19,6 +19,8 @@ const (
 	MaxFeatures = 512
 	// MaxSeries is how many series all features of a profile may have together.
 	MaxSeries = 4096
+	// MaxSamples is how many rows a profile may be of.
+	MaxSamples = 1 << 40
 	// MaxBins is how many bins one series may have.
 	MaxBins = 1024
 )
