@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/bench/load"
+	"github.com/segue-serving/segue/bench/models"
 	"github.com/segue-serving/segue/bench/payload"
 	"github.com/segue-serving/segue/bench/scenario"
 	"github.com/segue-serving/segue/bench/server"
@@ -79,20 +80,32 @@ func start[P process](c *contest, key string, begin func(dir string) (P, error))
 	return p, err
 }
 
-// gateway serves every model of the scenario from a folder.
-func (c *contest) gateway(ctx context.Context, env map[string]string) (*server.Gateway, error) {
-	return start(c, "gateway "+fmt.Sprint(env), func(dir string) (*server.Gateway, error) {
+// gateway serves every model of the scenario from a folder, as a contender
+// wants it.
+func (c *contest) gateway(ctx context.Context, env map[string]string, drift map[string]any) (*server.Gateway, error) {
+	return start(c, "gateway "+fmt.Sprint(env, drift), func(dir string) (*server.Gateway, error) {
 		documents := map[string][]byte{}
 		for _, m := range c.models {
 			folder, err := c.folder(m.Model, m.Version)
 			if err != nil {
 				return nil, err
 			}
+			if drift != nil {
+				watched := filepath.Join(dir, "watched", m.Model)
+				if err := models.AddProfile(m.Model, folder, watched); err != nil {
+					return nil, err
+				}
+				folder = watched
+			}
 			artifact, err := server.NewArtifact(folder)
 			if err != nil {
 				return nil, err
 			}
-			documents[m.Model] = server.Document(m.Model, map[string]server.Artifact{m.Version: artifact}, map[string]int{m.Version: 100})
+			versions, weights := map[string]server.Artifact{m.Version: artifact}, map[string]int{m.Version: 100}
+			documents[m.Model] = server.Document(m.Model, versions, weights)
+			if drift != nil {
+				documents[m.Model] = server.WatchedDocument(m.Model, versions, weights, drift)
+			}
 		}
 		folder := filepath.Join(dir, "documents")
 		if err := server.WriteDocuments(folder, documents); err != nil {
@@ -142,7 +155,7 @@ func (c *contest) prepare(ctx context.Context, m scenario.Model, one scenario.Co
 			return contender{}, err
 		}
 	} else {
-		g, err := c.gateway(ctx, one.Env)
+		g, err := c.gateway(ctx, one.Env, one.Drift)
 		if err != nil {
 			return contender{}, err
 		}

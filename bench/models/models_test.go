@@ -13,6 +13,7 @@ import (
 
 	"github.com/segue-serving/segue/bench/models"
 	"github.com/segue-serving/segue/bench/payload"
+	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/runtime"
 	"github.com/segue-serving/segue/runtime/ort"
 )
@@ -137,5 +138,36 @@ func TestModelsAreTheSameOnEveryMachine(t *testing.T) {
 		if err != nil || !strings.Contains(string(document), "sha256:"+want) {
 			t.Errorf("the document %s does not name it: %v", document, err)
 		}
+	}
+}
+
+func TestAProfileIsAddedToACopy(t *testing.T) {
+	from, to := filepath.Join(written(t), "models", "tiny", "1"), filepath.Join(t.TempDir(), "watched")
+	if err := models.AddProfile("tiny", from, to); err != nil {
+		t.Fatal(err)
+	}
+	profile, err := os.ReadFile(filepath.Join(to, "drift-profile.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := drift.Parse(profile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := os.ReadFile(filepath.Join(to, "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The table of files names both, so that the gateway takes the profile.
+	for _, want := range []string{"model.onnx", "drift-profile.json", fmt.Sprintf("%x", sha256.Sum256(profile))} {
+		if !strings.Contains(string(manifest), want) {
+			t.Errorf("the manifest lacks %s", want)
+		}
+	}
+	if p.Model != "tiny" || len(p.Features) != 35 && len(p.Features) != 34 {
+		t.Errorf("a profile of %s with %d features", p.Model, len(p.Features))
+	}
+	if err := models.AddProfile("haydn", from, t.TempDir()); err == nil {
+		t.Error("a model that there is not")
 	}
 }

@@ -21,11 +21,7 @@ func Write(dir string, names ...string) error {
 	if err := writeFile([]byte(`{"schema": 1}`+"\n"), dir, "_settings.json"); err != nil {
 		return err
 	}
-	for _, n := range []*network{
-		newNetwork("tiny", 1, [3]int64{32, 1, 1}, 1, nil, []int64{64, 3}),
-		newNetwork("cnn", 2, [3]int64{1, 128, 512}, 1, []int64{32, 64, 128, 128}, []int64{8}),
-		newNetwork("slow", 3, [3]int64{1, 4, 16}, 32, []int64{64, 128, 256, 128}, []int64{8}),
-	} {
+	for _, n := range networks() {
 		if len(names) > 0 && !slices.Contains(names, n.name) {
 			continue
 		}
@@ -34,6 +30,14 @@ func Write(dir string, names ...string) error {
 		}
 	}
 	return nil
+}
+
+func networks() []*network {
+	return []*network{
+		newNetwork("tiny", 1, [3]int64{32, 1, 1}, 1, nil, []int64{64, 3}),
+		newNetwork("cnn", 2, [3]int64{1, 128, 512}, 1, []int64{32, 64, 128, 128}, []int64{8}),
+		newNetwork("slow", 3, [3]int64{1, 4, 16}, 32, []int64{64, 128, 256, 128}, []int64{8}),
+	}
 }
 
 func (n *network) write(dir string) error {

@@ -89,6 +89,7 @@ func (c *checker) contender(path string, one Contender) {
 	}
 	c.require(one.Kind == KindPeer || one.Peer == "" && one.Workers == 0 && len(one.Options) == 0 && !one.Balanced, path, "peer, workers, options and balanced are for kind peer")
 	c.require(one.Kind == KindGateway || len(one.Env) == 0, path+".env", "is for kind gateway")
+	c.require(one.Kind == KindGateway || one.Drift == nil, path+".drift", "is for kind gateway")
 	for name := range one.Env {
 		c.require(!strings.ContainsAny(name, "= "), path+".env", "%q is no name of a variable", name)
 	}

@@ -46,6 +46,9 @@ type Contender struct {
 	Connections int `yaml:"connections"`
 	// Env is what a gateway's environment holds beside this program's.
 	Env map[string]string `yaml:"env"`
+	// Drift is what a gateway's document says of drift; none where it is not
+	// there.
+	Drift map[string]any `yaml:"drift"`
 	// Peer is the folder of a peer, Workers how many of its processes answer.
 	Peer    string `yaml:"peer"`
 	Workers int    `yaml:"workers"`

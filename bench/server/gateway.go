@@ -124,7 +124,17 @@ func NewArtifact(dir string) (Artifact, error) {
 
 // Document writes a model's document with plain weights.
 func Document(model string, versions map[string]Artifact, weights map[string]int) []byte {
-	text, err := json.Marshal(map[string]any{"model": model, "versions": versions, "traffic": map[string]any{"weights": weights}})
+	return document(map[string]any{"model": model, "versions": versions, "traffic": map[string]any{"weights": weights}})
+}
+
+// WatchedDocument is Document for a model whose drift is watched as the block
+// says.
+func WatchedDocument(model string, versions map[string]Artifact, weights map[string]int, drift map[string]any) []byte {
+	return document(map[string]any{"model": model, "versions": versions, "traffic": map[string]any{"weights": weights}, "drift": drift})
+}
+
+func document(fields map[string]any) []byte {
+	text, err := json.Marshal(fields)
 	if err != nil {
 		panic("server: a document of strings and numbers cannot be written: " + err.Error())
 	}

@@ -44,7 +44,7 @@ var layers = map[string][]string{
 	"cmd/segue":                 {"..."},
 	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact/...", "loader/store/...", "drift/...", "runtime"},
 	"deploy/parts":              {},
-	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb"},
+	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb", "drift"},
 }
 
 // owners says which packages alone may import a module of others.
