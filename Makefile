@@ -15,6 +15,7 @@ SEAWEEDFS := $(CACHE)/bin/weed-4.48
 REGISTRY := $(CACHE)/bin/registry-3.1.2
 FAKE_GCS := $(CACHE)/bin/fake-gcs-server-1.56.1
 AZURITE := $(CACHE)/azurite-3.35.0
+PROMETHEUS := $(CACHE)/prometheus-2.42.0
 FUZZTIME ?= 60s
 SOAK_RESULTS ?= bench/results
 DEVICE ?= cuda:0
@@ -24,6 +25,7 @@ export SEAWEEDFS_BINARY := $(SEAWEEDFS)
 export REGISTRY_BINARY := $(REGISTRY)
 export FAKE_GCS_BINARY := $(FAKE_GCS)
 export AZURITE_DIR := $(AZURITE)
+export PROMETHEUS_DIR := $(PROMETHEUS)
 
 .PHONY: help
 help: ## List the targets
@@ -105,7 +107,7 @@ train: ## Train the example models again and release them into configs/examples/
 
 # The real parts that tests use: built or fetched once into the cache.
 .PHONY: parts
-parts: consul stores python-parts
+parts: consul stores python-parts $(PROMETHEUS)
 
 # MLflow and DVC (400 MB, a minute, once).
 .PHONY: python-parts
@@ -121,6 +123,9 @@ $(CONSUL):
 
 .PHONY: stores
 stores: $(SEAWEEDFS) $(REGISTRY) $(FAKE_GCS) $(AZURITE) ## Put the artifact stores of the tests into the cache (a minute or two, once)
+
+$(PROMETHEUS):
+	@deploy/scripts/prometheus.sh $@
 
 $(SEAWEEDFS):
 	@deploy/scripts/seaweedfs.sh $@
