@@ -57,6 +57,8 @@ type reconciler struct {
 	// announce says what was taken back, once it is out of the table in force
 	// and on disk.
 	announce []func()
+	// forced says what came into force, once it is in the table in force.
+	forced []func()
 
 	models    map[string]*modelState
 	overrides map[string]*overrideState
@@ -204,6 +206,10 @@ func (r *reconciler) pass(now time.Time) (next time.Time) {
 	r.judgeReadiness(now)
 	r.resolver.follow(r.toResolve())
 	r.publish(now)
+	for _, say := range r.forced {
+		say()
+	}
+	r.forced = nil
 	r.askLoader()
 	sooner(r.forgetSeries(now))
 	r.status.set(r.gatewayStatus(now))
@@ -223,22 +229,28 @@ func (r *reconciler) advance(m *modelState, now time.Time) {
 		s := r.steer(m.name, a.doc, now)
 		waiting, _ := r.awaited(m, a, s)
 		if waiting == "" {
-			r.force(m, a, s, now)
+			r.force(m, a, s)
 			return
 		}
 		m.waiting = cmp.Or(m.waiting, waiting)
 	}
 }
 
-// force puts a document and its weights into force for one model.
-func (r *reconciler) force(m *modelState, a *accepted, s configs.Steering, now time.Time) {
+// force puts a document and its weights into force for one model. What is said
+// of it waits until requests are answered under it.
+func (r *reconciler) force(m *modelState, a *accepted, s configs.Steering) {
 	if m.inForce != a || !maps.Equal(m.weights, s.Weights) || m.hold != s.Hold {
-		r.log.Info("configuration in force", "model", m.name, "index", a.entry.Index, "weights", s.Weights, "held", s.Hold != nil, "where", a.entry.Where)
+		r.forced = append(r.forced, func() {
+			r.log.Info("configuration in force", "model", m.name, "index", a.entry.Index, "weights", s.Weights, "held", s.Hold != nil, "where", a.entry.Where)
+		})
 	}
 	r.enforce(m, a, s)
 	if a == m.wanted && !m.applied {
 		m.applied = true
-		r.metrics.configApplied(m.name, a.entry.Index, now, now.Sub(m.changed))
+		r.forced = append(r.forced, func() {
+			at := r.opts.Now()
+			r.metrics.configApplied(m.name, a.entry.Index, at, at.Sub(m.changed))
+		})
 	}
 }
 
