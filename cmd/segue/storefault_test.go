@@ -150,3 +150,25 @@ func TestASpoiltWayToConsulChangesNothingAndTheNextWriteCounts(t *testing.T) {
 		t.Errorf("ready answers %d", a.Code)
 	}
 }
+
+func TestWithoutAStateFolderArtifactsAreKeptAmongTheTemporaryFiles(t *testing.T) {
+	c := newCrashes(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.state = filepath.Join(file, "state")
+	temporary := t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	version := c.write()
+	c.start()
+	c.gw.WaitReady(t, 30*time.Second)
+	f := &far{crashes: c}
+	f.becomes(version, configs.VersionReady, "")
+	if !strings.Contains(c.gw.Log(), "the artifact cache cannot be written: artifacts are kept among the temporary files") {
+		t.Errorf("its log does not say so:\n%s", c.gw.Log())
+	}
+	if kept, err := filepath.Glob(filepath.Join(temporary, "segue-artifacts-*", "entries", strings.TrimPrefix(c.digest[version], "sha256:"))); err != nil || len(kept) != 1 {
+		t.Errorf("kept are %v, %v", kept, err)
+	}
+}

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/store"
 )
 
@@ -40,8 +39,9 @@ type Cache struct {
 	doubted map[string]struct{}  // digests of entries that did not verify
 	bare    map[string]struct{}  // digests of entries without a signature that is good enough
 	// What an entry holds never changes, so it is read once.
-	sizes    map[string]int64
-	listings map[string][]artifact.File
+	sizes   map[string]int64
+	indexed map[string]struct{}
+	index   map[string]location // by SHA-256
 }
 
 // The folders of a cache.
@@ -67,9 +67,13 @@ func Open(dir string, limit int64, options Options) (*Cache, error) {
 	c := &Cache{
 		dir: dir, limit: limit, log: options.Log, metrics: options.Metrics, stall: options.Stall,
 		keeping: map[store.Ref]*entry{}, doubted: map[string]struct{}{}, bare: map[string]struct{}{},
-		sizes: map[string]int64{}, listings: map[string][]artifact.File{},
+		sizes: map[string]int64{}, indexed: map[string]struct{}{}, index: map[string]location{},
 	}
-	if err := c.make(); err != nil {
+	err := c.make()
+	if err == nil {
+		c.dir, err = filepath.Abs(dir)
+	}
+	if err != nil {
 		c.dir = filepath.Join(os.TempDir(), fmt.Sprintf("segue-artifacts-%d", os.Getuid()))
 		if again := errors.Join(private(c.dir), c.make()); again != nil {
 			return nil, fmt.Errorf("artifact cache: %w; in the temporary folder: %w", plain(err), plain(again))
@@ -85,7 +89,7 @@ func Open(dir string, limit int64, options Options) (*Cache, error) {
 // Dir is the folder that is used.
 func (c *Cache) Dir() string { return c.dir }
 
-// make makes the folders, and shows that they can be written.
+// make makes the folders, and shows that they can be written and locked.
 func (c *Cache) make() error {
 	if c.dir == "" {
 		return errors.New("there is no state folder")
@@ -95,11 +99,23 @@ func (c *Cache) make() error {
 			return err
 		}
 	}
-	file, err := os.OpenFile(filepath.Join(c.dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	file, err := os.OpenFile(c.lockFile(), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}
-	return file.Close()
+	if err := file.Close(); err != nil {
+		return err
+	}
+	// Some file systems of other machines have no locks of folders.
+	l, err := lockAt(filepath.Join(c.dir, entriesDir), syscall.LOCK_EX)
+	if errors.Is(err, errBusy) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("lock a folder: %w", err)
+	}
+	l.close()
+	return nil
 }
 
 // private makes a folder that belongs to this user alone. One of that name that

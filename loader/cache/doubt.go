@@ -37,9 +37,6 @@ func (c *Cache) examine(ctx context.Context, digest string) {
 	if e == nil {
 		return
 	}
-	c.mu.Lock()
-	delete(c.listings, digest)
-	c.mu.Unlock()
 	damage := e.intact(ctx)
 	e.lock.close()
 	if ctx.Err() != nil {

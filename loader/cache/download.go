@@ -177,6 +177,7 @@ func (d *download) fill(ctx context.Context, s *staging, files []artifact.File, 
 	for _, f := range files {
 		d.total += f.Size
 	}
+	d.cache.readIndex()
 	for _, f := range files {
 		if err := d.reuse(ctx, s, f); err != nil {
 			return within(f.Path, err)

@@ -90,27 +90,19 @@ func artifactPath(dir string) string {
 // listing returns the files that the entry's manifest lists, none where it has
 // no manifest of its own.
 func (e *entry) listing() ([]artifact.File, error) {
-	e.cache.mu.Lock()
-	files, known := e.cache.listings[e.digest]
-	e.cache.mu.Unlock()
-	if known {
-		return files, nil
-	}
 	body, err := os.ReadFile(filepath.Join(e.dir, artifact.ManifestFile))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
 		return nil, plain(err)
 	}
-	var manifest struct{ Files []artifact.File }
-	if err == nil {
-		if digest := artifact.Digest(body); digest != e.digest {
-			return nil, fmt.Errorf("%s: the digest is %s", artifact.ManifestFile, digest)
-		}
-		if err := json.Unmarshal(body, &manifest); err != nil {
-			return nil, fmt.Errorf("%s: %w", artifact.ManifestFile, err)
-		}
+	if digest := artifact.Digest(body); digest != e.digest {
+		return nil, fmt.Errorf("%s: the digest is %s", artifact.ManifestFile, digest)
 	}
-	e.cache.mu.Lock()
-	defer e.cache.mu.Unlock()
-	e.cache.listings[e.digest] = manifest.Files
+	var manifest struct{ Files []artifact.File }
+	if err := json.Unmarshal(body, &manifest); err != nil {
+		return nil, fmt.Errorf("%s: %w", artifact.ManifestFile, err)
+	}
 	return manifest.Files, nil
 }

@@ -122,7 +122,8 @@ func (c *Cache) download(ctx context.Context, remote store.Remote, ref store.Ref
 		failures++
 		wait := store.WaitOf(err)
 		var transfer transferError
-		if !errors.As(err, &transfer) || failures > maxFailures || wait > longestPause {
+		// A stall took long already: who fetches says so before the next try.
+		if !errors.As(err, &transfer) || errors.Is(err, errStalled) || failures > maxFailures || wait > longestPause {
 			return nil, err
 		}
 		c.log.Debug("a transfer is tried again", "uri", withoutQuery(ref.URI), "failures", failures, "error", err)

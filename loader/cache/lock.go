@@ -81,12 +81,22 @@ func await(ctx context.Context, take func() (*lock, error)) (*lock, error) {
 
 // lock takes the right to move folders, which is held for a moment only.
 func (c *Cache) lock(ctx context.Context) (*lock, error) {
-	l, err := await(ctx, func() (*lock, error) { return lockAt(filepath.Join(c.dir, "lock"), syscall.LOCK_EX) })
+	l, err := await(ctx, func() (*lock, error) {
+		l, err := lockAt(c.lockFile(), syscall.LOCK_EX)
+		if errors.Is(err, fs.ErrNotExist) { // somebody cleared the folder away: begin a new one
+			if err = c.make(); err == nil {
+				return lockAt(c.lockFile(), syscall.LOCK_EX)
+			}
+		}
+		return l, err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("lock the artifact cache: %w", plain(err))
 	}
 	return l, nil
 }
+
+func (c *Cache) lockFile() string { return filepath.Join(c.dir, "lock") }
 
 // plain drops the place on this machine from a file system's error.
 func plain(err error) error {

@@ -58,23 +58,52 @@ func (d *download) reuse(ctx context.Context, s *staging, want artifact.File) er
 	return plain(err)
 }
 
-// find returns an entry that has a file of that hash, held, and where it lies.
-func (c *Cache) find(sha256 string) (*entry, string) {
+// location is where a file lies in the cache.
+type location struct{ digest, path string }
+
+// readIndex notes which files the entries have that came since it was read last.
+func (c *Cache) readIndex() {
 	for _, name := range names(filepath.Join(c.dir, entriesDir)) {
+		c.mu.Lock()
+		_, known := c.indexed[name]
+		c.mu.Unlock()
+		if known {
+			continue
+		}
 		e := c.grasp(digestPrefix + name)
 		if e == nil {
 			continue
 		}
 		files, err := e.listing()
+		e.lock.close()
 		if err != nil {
 			c.Doubt(e.dir)
+			continue
 		}
+		c.mu.Lock()
+		c.indexed[name] = struct{}{}
 		for _, f := range files {
-			if f.SHA256 == sha256 {
-				return e, filepath.Join(e.dir, filepath.FromSlash(f.Path))
-			}
+			c.index[f.SHA256] = location{e.digest, filepath.FromSlash(f.Path)}
 		}
-		e.lock.close()
+		c.mu.Unlock()
 	}
-	return nil, ""
+}
+
+// find returns an entry that has a file of that hash, held, and where it lies.
+func (c *Cache) find(sha256 string) (*entry, string) {
+	c.mu.Lock()
+	at, ok := c.index[sha256]
+	c.mu.Unlock()
+	if !ok {
+		return nil, ""
+	}
+	e := c.grasp(at.digest)
+	if e == nil { // it was removed
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.index, sha256)
+		delete(c.indexed, stagingKey(at.digest))
+		return nil, ""
+	}
+	return e, filepath.Join(e.dir, at.path)
 }

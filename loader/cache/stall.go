@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,6 +11,8 @@ import (
 // stallBytes is the least that a store has to send in every span of
 // Options.Stall, so that one byte now and then does not count as a transfer.
 const stallBytes = 16 << 10
+
+var errStalled = errors.New("the store stalled")
 
 // watch ends its context when a store that is being waited for sends too
 // little for too long: a connection that is half open gives no error by
@@ -64,7 +67,7 @@ func (w *watch) due() {
 		w.moved = 0
 		w.timer.Reset(w.span)
 	default:
-		w.cancel(fmt.Errorf("the store stalled: %d bytes in %s", w.moved, w.span))
+		w.cancel(fmt.Errorf("%w: %d bytes in %s", errStalled, w.moved, w.span))
 	}
 }
 
