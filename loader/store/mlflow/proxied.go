@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -39,9 +40,10 @@ func (s *size) UnmarshalJSON(text []byte) error {
 type proxied struct {
 	server *Server
 	root   string
-	// top is the listing of the root. A server that fetches from a bucket
-	// answers 500 for a file that is not there, so it is asked for none.
-	top []entry
+	// listings are those of the folders that were looked at. A server that fetches
+	// from a bucket answers 500 for a file that is not there, so it is asked for
+	// none.
+	listings map[string][]entry
 }
 
 // openProxied opens [//HOST]/PATH. A host must be the server's own: credentials
@@ -65,19 +67,22 @@ func (s *Server) openProxied(ctx context.Context, rest string) (store.Origin, er
 	if root == "" || strings.ContainsFunc(root, isControl) {
 		return nil, errElsewhere("the root of all artifacts")
 	}
-	p := &proxied{server: s, root: root}
-	var err error
-	if p.top, err = p.list(ctx, ""); err != nil {
+	p := &proxied{server: s, root: root, listings: map[string][]entry{}}
+	top, err := p.list(ctx, ".")
+	if err != nil {
 		return nil, err
 	}
-	if len(p.top) == 0 {
+	if len(top) == 0 {
 		return nil, fmt.Errorf("the folder is empty or missing (%w)", fs.ErrNotExist)
 	}
 	return p, nil
 }
 
-// list returns what lies in a folder.
+// list returns what lies in a folder, "." for the root. It asks once.
 func (p *proxied) list(ctx context.Context, folder string) ([]entry, error) {
+	if known, ok := p.listings[folder]; ok {
+		return known, nil
+	}
 	var answer struct {
 		Files []entry `json:"files"`
 	}
@@ -90,7 +95,31 @@ func (p *proxied) list(ctx context.Context, folder string) ([]entry, error) {
 			return nil, store.Permanent(fmt.Errorf("the server lists a file of the name %.80q", e.Path))
 		}
 	}
+	p.listings[folder] = answer.Files
 	return answer.Files, nil
+}
+
+// has reports whether there is a file of a name.
+func (p *proxied) has(ctx context.Context, name string) (bool, error) {
+	folder := "."
+	for {
+		listing, err := p.list(ctx, folder)
+		if err != nil {
+			return false, err
+		}
+		rest := name
+		if folder != "." {
+			rest = name[len(folder)+1:]
+		}
+		first, _, nested := strings.Cut(rest, "/")
+		if !slices.ContainsFunc(listing, func(e entry) bool { return e.Path == first && e.IsDir == nested }) {
+			return false, nil
+		}
+		if !nested {
+			return true, nil
+		}
+		folder = path.Join(folder, first)
+	}
 }
 
 // maxDepth bounds the folders in an artifact.
@@ -99,15 +128,19 @@ const maxDepth = 16
 // Files lists the folder and all below it.
 func (p *proxied) Files(ctx context.Context, most int) ([]store.RemoteFile, error) {
 	var files []store.RemoteFile
-	err := p.walk(ctx, "", p.top, &files, most)
+	err := p.walk(ctx, ".", &files, most)
 	return files, err
 }
 
-// walk adds what lies in a folder, of which the listing is given, to files.
-// Folders count as files do, so that empty ones cannot keep it busy for ever.
-func (p *proxied) walk(ctx context.Context, folder string, listing []entry, files *[]store.RemoteFile, most int) error {
+// walk adds what lies in a folder to files. Folders count as files do, so that
+// empty ones cannot keep it busy for ever.
+func (p *proxied) walk(ctx context.Context, folder string, files *[]store.RemoteFile, most int) error {
 	if strings.Count(folder, "/") >= maxDepth {
 		return store.Permanent(fmt.Errorf("folders lie in each other more than %d deep", maxDepth))
+	}
+	listing, err := p.list(ctx, folder)
+	if err != nil {
+		return err
 	}
 	for _, e := range listing {
 		name := path.Join(folder, e.Path)
@@ -118,12 +151,8 @@ func (p *proxied) walk(ctx context.Context, folder string, listing []entry, file
 			*files = append(*files, store.RemoteFile{Name: name, Size: int64(e.Size)})
 			continue
 		}
-		below, err := p.list(ctx, name)
-		if err != nil {
-			return err
-		}
 		most--
-		if err := p.walk(ctx, name, below, files, most); err != nil {
+		if err := p.walk(ctx, name, files, most); err != nil {
 			return err
 		}
 	}
@@ -135,10 +164,9 @@ func (p *proxied) Read(ctx context.Context, name string, offset int64) (store.Bo
 	if !fs.ValidPath(name) {
 		return store.Body{}, store.Permanent(fmt.Errorf("%.80q: no name of a file", name))
 	}
-	first, _, nested := strings.Cut(name, "/")
-	there := false
-	for _, e := range p.top {
-		there = there || e.Path == first && e.IsDir == nested
+	there, err := p.has(ctx, name)
+	if err != nil {
+		return store.Body{}, fmt.Errorf("%s: %w", name, err)
 	}
 	if !there {
 		return store.Body{}, fmt.Errorf("%s: there is no such file (%w)", name, fs.ErrNotExist)

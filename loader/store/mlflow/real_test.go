@@ -17,17 +17,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/loader/store/bucket"
+	"github.com/segue-serving/segue/loader/store/egress"
 	"github.com/segue-serving/segue/loader/store/mlflow"
 	"github.com/segue-serving/segue/loader/store/mlflow/mlflowtest"
+	"github.com/segue-serving/segue/loader/store/storetest"
 )
 
+// TestARealServer runs against one that keeps artifacts in a real bucket and hands
+// them out; those of an experiment of its own lie in a bucket that it only names.
 func TestARealServer(t *testing.T) {
-	real := mlflowtest.Start(t, mlflowtest.Options{})
+	objects := storetest.StartS3(t)
+	objects.Setenv(t)
+	t.Setenv("AWS_ENDPOINT_URL", objects.Endpoint)
+	place, _ := objects.Bucket(t)
+	real := mlflowtest.Start(t, mlflowtest.Options{Artifacts: place + "/mlflow", Environment: []string{
+		"MLFLOW_S3_ENDPOINT_URL=" + objects.Endpoint, "AWS_ACCESS_KEY_ID=" + objects.AccessKey, "AWS_SECRET_ACCESS_KEY=" + objects.SecretKey,
+	}})
 	t.Run("versions, aliases and runs", func(t *testing.T) { readsEveryReference(t, real) })
 	t.Run("aliases and newest versions", func(t *testing.T) { tellsWhatIsRegistered(t, real) })
 	t.Run("an artifact that is not there", func(t *testing.T) { saysThatAnArtifactIsNotThere(t, real) })
-	t.Run("artifacts in a bucket", func(t *testing.T) { leavesBucketsToTheirStore(t, real) })
+	t.Run("a bucket of a real store", func(t *testing.T) { readsBuckets(t, real, place) })
+	t.Run("what of a bucket's place counts", func(t *testing.T) { leavesBucketsToTheirStore(t, real) })
 	t.Run("credentials", func(t *testing.T) { sendsCredentialsThatMayChange(t, real) })
 	t.Run("a server that goes away", func(t *testing.T) { saysThatTheServerIsAway(t, real) })
 }
@@ -205,10 +218,33 @@ func saysThatAnArtifactIsNotThere(t *testing.T, real *mlflowtest.Server) {
 	}
 }
 
-// bucket is a store that records what it is asked to open.
-type bucket struct{ asked []string }
+// readsBuckets pushes an artifact into a bucket, registers that as a version and
+// reads it by way of the registry.
+func readsBuckets(t *testing.T, real *mlflowtest.Server, place string) {
+	s3 := bucket.S3(egress.Hosts{})
+	dir, digest := storetest.Artifact(t, 1)
+	direct := place + "/direct/1"
+	if err := s3.Push(t.Context(), store.Ref{URI: direct}, dir, digest, nil); err != nil {
+		t.Fatal(err)
+	}
+	version := real.RegisterAt("direct", direct, "")
+	server := connectWith(t, mlflow.Options{Tracking: real.URL, Remote: func(string) store.Remote { return s3 }})
+	origin, err := server.Open(t.Context(), store.Ref{URI: "mlflow:models/direct/" + version})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer origin.Close()
+	pulled := t.TempDir()
+	storetest.Pull(t, origin, pulled)
+	if got, err := artifact.Verify(t.Context(), pulled); err != nil || got.Digest != digest {
+		t.Errorf("pulled %+v, %v; want %s", got, err, digest)
+	}
+}
 
-func (b *bucket) Open(_ context.Context, ref store.Ref) (store.Origin, error) {
+// recorded is a store that records what it is asked to open.
+type recorded struct{ asked []string }
+
+func (b *recorded) Open(_ context.Context, ref store.Ref) (store.Origin, error) {
 	b.asked = append(b.asked, ref.URI+" "+ref.Digest)
 	return nil, fs.ErrNotExist
 }
@@ -216,7 +252,7 @@ func (b *bucket) Open(_ context.Context, ref store.Ref) (store.Origin, error) {
 func leavesBucketsToTheirStore(t *testing.T, real *mlflowtest.Server) {
 	version := real.RegisterAt("bucketed", "s3://models/bucketed/a b/1", "")
 	evil := real.RegisterAt("bucketed", "s3://models/1?endpoint=http://elsewhere.test", "")
-	s3 := &bucket{}
+	s3 := &recorded{}
 	server := connectWith(t, mlflow.Options{Tracking: real.URL, Remote: func(scheme string) store.Remote {
 		if scheme == "s3" {
 			return s3
