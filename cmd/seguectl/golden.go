@@ -3,9 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,8 +22,12 @@ const maxGolden = artifact.MaxManifestBytes
 // the old ones where the model is the same.
 func (p *packing) ask(ctx context.Context, dir string, m, old *artifact.Manifest) error {
 	if len(p.goldens) == 0 {
-		if len(old.Goldens) > 0 && !sameModel(m, old) {
-			return errors.New("the files are not those that the golden answers in the manifest are of: give --golden again, or --golden none")
+		if len(old.Goldens) > 0 {
+			if changed, err := changedWeights(dir, m, old); err != nil {
+				return err
+			} else if changed != "" {
+				return fmt.Errorf("%s is not what the golden answers in the manifest are of: give --golden again, or --golden none", changed)
+			}
 		}
 		m.Goldens = old.Goldens
 		return nil
@@ -70,6 +74,39 @@ func (p *packing) ask(ctx context.Context, dir string, m, old *artifact.Manifest
 		}
 	}
 	return nil
+}
+
+// changedWeights names a file that decides the model's answers, the model or its
+// external data, and is not the one that an older manifest lists; empty where
+// all are.
+func changedWeights(dir string, m, old *artifact.Manifest) (string, error) {
+	model, err := m.ModelPath()
+	if err != nil {
+		return "", err
+	}
+	file, err := os.Open(filepath.Join(dir, filepath.FromSlash(model)))
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return "", err
+	}
+	graph, err := artifact.ReadONNX(file, info.Size())
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", model, err)
+	}
+	names := []string{model}
+	for _, e := range graph.External {
+		names = append(names, path.Join(path.Dir(model), e.Location))
+	}
+	for _, f := range m.Files {
+		if slices.Contains(names, f.Path) && !slices.Contains(old.Files, f) {
+			return f.Path, nil
+		}
+	}
+	return "", nil
 }
 
 // readGolden reads a golden request, with its answers where the file has them.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -183,15 +182,3 @@ func (p *packing) describe(m, old *artifact.Manifest) error {
 	return nil
 }
 
-// sameModel reports whether two manifests are of the same files.
-func sameModel(a, b *artifact.Manifest) bool {
-	models := func(m *artifact.Manifest) (files []artifact.File) {
-		for _, f := range m.Files {
-			if f.Path != artifact.ProfileFile {
-				files = append(files, f)
-			}
-		}
-		return files
-	}
-	return slices.Equal(models(a), models(b))
-}

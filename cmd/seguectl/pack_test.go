@@ -103,13 +103,20 @@ func TestPackingTwiceGivesOneDigest(t *testing.T) {
 	if got := manifest(t, dir); got.Provenance.Run != "8" || got.Provenance.Commit != "abc" || len(got.Goldens) != 1 {
 		t.Errorf("got %+v", got.Provenance)
 	}
+	// A file that has no say in the answers leaves them.
+	if err := os.WriteFile(filepath.Join(dir, "LICENSE"), []byte("free"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r := does[packReport](t, "pack", dir); r.Files != 3 || r.Goldens != 1 {
+		t.Errorf("got %+v", r)
+	}
 	// Another model has other golden answers.
 	other := artifacttest.Doubler()
 	other.Initializers = [][]byte{artifacttest.Tensor("other", nil)}
 	if err := os.WriteFile(filepath.Join(dir, artifact.ModelFile), other.Bytes(), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	refuses(t, exitFailed, "give --golden again, or --golden none", "pack", dir)
+	refuses(t, exitFailed, "model.onnx is not what the golden answers in the manifest are of: give --golden again", "pack", dir)
 	if r := does[packReport](t, "pack", dir, "--golden", "none"); r.Goldens != 0 || len(r.Warnings) != 2 {
 		t.Errorf("got %+v", r)
 	}
