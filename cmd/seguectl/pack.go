@@ -181,4 +181,3 @@ func (p *packing) describe(m, old *artifact.Manifest) error {
 	}
 	return nil
 }
-

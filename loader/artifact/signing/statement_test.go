@@ -44,3 +44,31 @@ func TestAFileSignedTwiceCoversNothing(t *testing.T) {
 		}
 	}
 }
+
+func FuzzReadStatement(f *testing.F) {
+	good, err := writeStatement("m", []Resource{{Name: "a/b", SHA256: strings.Repeat("0", 64)}, {Name: "a.b", SHA256: strings.Repeat("f", 64)}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add([]byte(strings.ReplaceAll(string(good), "f", "F")))
+	f.Add([]byte(`{"_type":"https://in-toto.io/Statement/v1","subject":[{}],"predicateType":"https://model_signing/signature/v1.0","predicate":{"resources":[null],"serialization":{"method":"files","hash_type":"sha256"}}}`))
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		files, err := readStatement(payload)
+		if err != nil {
+			return
+		}
+		written, err := writeStatement("m", files)
+		if err != nil {
+			t.Fatalf("%v does not write: %v", files, err)
+		}
+		again, err := readStatement(written)
+		if err != nil || len(again) != len(files) {
+			t.Errorf("%s does not read back: %v", written, err)
+		}
+		s := Signature{files: files}
+		if err := s.Covers(again); err != nil && !strings.Contains(err.Error(), "signed twice") {
+			t.Errorf("%v does not cover itself: %v", files, err)
+		}
+	})
+}
