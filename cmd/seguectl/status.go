@@ -265,9 +265,6 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 			row = append(slices.Clip(row), "signed by "+oneLine(v.SignedBy))
 		}
 		row = append(slices.Clip(row), versionNotes(v)...)
-		if s := v.Compatibility; s != nil && s.Is != configs.CompatibilitySame {
-			row = append(slices.Clip(row), oneLine(fmt.Sprintf("signature is %s for callers of %s: %s", s.Is, s.Than, strings.Join(s.Differences, ", "))))
-		}
 		state := v.State
 		if state == "" {
 			state = "-"
@@ -277,7 +274,8 @@ func writeModel(table io.Writer, instance, name string, m configs.ModelStatus) {
 	}
 }
 
-// versionNotes say how a version that does not serve yet stands.
+// versionNotes say how a version stands: how far it is, what is wrong with it,
+// what it takes, and what its callers have to change.
 func versionNotes(v configs.VersionStatus) []string {
 	var notes []string
 	switch {
@@ -291,6 +289,12 @@ func versionNotes(v configs.VersionStatus) []string {
 	}
 	if !v.RetryAt.IsZero() {
 		notes = append(notes, fmt.Sprintf("try %d at %s", v.Attempt+1, clock(v.RetryAt)))
+	}
+	if m := v.Memory; m != nil && m.Held > 0 && v.State == configs.VersionReady {
+		notes = append(notes, fmt.Sprintf("takes %.1f MiB", mebibytes(m.Held)))
+	}
+	if s := v.Compatibility; s != nil && s.Is != configs.CompatibilitySame {
+		notes = append(notes, oneLine(fmt.Sprintf("%s for callers of version %s: %s", s.Is, s.Than, strings.Join(s.Differences, ", "))))
 	}
 	return notes
 }
