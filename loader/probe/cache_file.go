@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/google/renameio/v2"
 )
@@ -53,6 +54,12 @@ func readVerdicts(folder string) ([]verdict, error) {
 
 // writeVerdicts puts all verdicts on disk in one step.
 func writeVerdicts(folder string, verdicts []verdict) error {
+	// A signature can be as large as a hostile model makes it, and whoever opens
+	// the model has it anyway.
+	verdicts = slices.Clone(verdicts)
+	for i := range verdicts {
+		verdicts[i].Report.Signature = nil
+	}
 	body, err := json.Marshal(verdicts)
 	if err != nil {
 		return err

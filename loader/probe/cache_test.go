@@ -207,3 +207,21 @@ func TestOnlySoManyVerdictsAreKept(t *testing.T) {
 	b.ask(digest(0), false, probe.Passed) // was asked for since
 	b.ask(digest(1), true, probe.Passed)
 }
+
+// FuzzVerdictsFile holds that no file is more than a lost memory: a version that
+// nobody tried is tried, and its verdict then kept.
+func FuzzVerdictsFile(f *testing.F) {
+	f.Add([]byte(`{"schema":1,"sha256":"4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945","verdicts":[]}`))
+	f.Add([]byte(`{"schema":1,"sha256":"74234e98afe7498fb5daf1f36ac2d78acc339464f950703b8c019892f982b90b","verdicts":null}`))
+	f.Add([]byte(`[]`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := &bench{t: t, folder: t.TempDir(), next: passed("1.31")}
+		if err := os.WriteFile(filepath.Join(b.folder, "verdicts.json"), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.restart("1.31")
+		b.ask(probe.Request{Digest: "a"}, true, probe.Passed)
+		b.restart("1.31")
+		b.ask(probe.Request{Digest: "a"}, false, probe.Passed)
+	})
+}

@@ -152,6 +152,7 @@ func (c *Child) judge(state *os.ProcessState, body []byte, complete bool, stderr
 		return Report{Verdict: verdict, Reason: reason, PeakRSS: result.Report.PeakRSS}, nil
 	}
 	report := result.Report
+	report.clip()
 	if !reported || !report.Verdict.known() {
 		return Report{}, fmt.Errorf("%w: the child process ended without a report%s", errNoVerdict, lastWords(stderr))
 	}

@@ -55,6 +55,13 @@ func behave(behaviour string) {
 				os.Exit(0)
 			}
 		}
+	case "chatterbox":
+		long := strings.Repeat("x", 1<<16)
+		_ = json.NewEncoder(report).Encode(map[string]any{"report": probe.Report{
+			Verdict: probe.Passed, Engine: long, Reason: long, Answers: long, Warnings: slices.Repeat([]string{long}, 30), Runs: make([]probe.Run, 100),
+			Confinement: probe.Confinement{InPlace: slices.Repeat([]string{long}, 20), Missing: slices.Repeat([]string{"é" + long}, 5)},
+		}})
+		os.Exit(0)
 	case "bad_alloc":
 		_, _ = os.Stderr.WriteString("terminate called after throwing an instance of 'std::bad_alloc'\n")
 		os.Exit(134)
@@ -210,7 +217,7 @@ func request() probe.Request {
 
 func child(behaviour string, limits probe.Limits) *probe.Child {
 	if limits.Wall == 0 {
-		limits.Wall = 30 * time.Second
+		limits.Wall = 2 * time.Minute
 	}
 	return &probe.Child{Command: []string{os.Args[0], childMode, behaviour}, Limits: limits}
 }
@@ -366,6 +373,17 @@ func TestAChildIsShutIn(t *testing.T) {
 		if !slices.Contains(c.InPlace, want) {
 			t.Errorf("%q is not in place: %q", want, c.InPlace)
 		}
+	}
+}
+
+// Whatever took a child over can write any report; it is kept and shown.
+func TestAReportIsNoLongerThanSomebodyReads(t *testing.T) {
+	report, err := child("chatterbox", probe.Limits{}).Probe(t.Context(), request())
+	if err != nil || report.Verdict != probe.Passed {
+		t.Fatal(report.Verdict, err)
+	}
+	if text, err := json.Marshal(report); err != nil || len(text) > 40<<10 || len(report.Warnings) == 0 || len(report.Runs) == 0 {
+		t.Errorf("a report of %d bytes, %v", len(text), err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/segue-serving/segue/loader/artifact"
@@ -66,7 +67,8 @@ type Report struct {
 	Reason string `json:"reason,omitempty"`
 	// Engine is the version of the engine that made the try.
 	Engine string `json:"engine"`
-	// Signature is what the engine says of the model, nil if it never opened.
+	// Signature is what the engine says of the model, nil if it never opened and
+	// in a verdict of an earlier process.
 	Signature *runtime.Signature `json:"signature,omitempty"`
 	// Warnings refuse nothing.
 	Warnings []string `json:"warnings,omitempty"`
@@ -105,6 +107,39 @@ type Run struct {
 	Time time.Duration `json:"ns"`
 	// Nonfinite counts the elements of the answers that are NaN or infinite.
 	Nonfinite int64 `json:"nonfinite,omitempty"`
+}
+
+// What is kept of a report of a child, which may have been made to write
+// anything.
+const (
+	maxReason   = 2000
+	maxWarnings = 20
+	maxWarning  = 500
+	maxRuns     = 64
+)
+
+// clip bounds everything in a report that somebody will read or keep.
+func (r *Report) clip() {
+	r.Reason = clipText(r.Reason, maxReason)
+	r.Warnings = r.Warnings[:min(len(r.Warnings), maxWarnings)]
+	for i, w := range r.Warnings {
+		r.Warnings[i] = clipText(w, maxWarning)
+	}
+	r.Runs = r.Runs[:min(len(r.Runs), maxRuns)]
+	r.Engine, r.Answers = clipText(r.Engine, maxWarning), clipText(r.Answers, maxWarning)
+	for _, list := range []*[]string{&r.Confinement.InPlace, &r.Confinement.Missing} {
+		*list = (*list)[:min(len(*list), maxWarnings)]
+		for i, text := range *list {
+			(*list)[i] = clipText(text, maxWarning)
+		}
+	}
+}
+
+func clipText(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most], "") + "…"
 }
 
 // Refused reports whether the artifact may not serve.
