@@ -133,14 +133,15 @@ func startTasters(t *testing.T, fleet ...*seguetest.Gateway) *tasters {
 // driftReport is what the fleet has found for wine, nil before it has.
 func driftReport(t testing.TB, agent *consultest.Agent) *configs.DriftReport {
 	t.Helper()
-	for _, pair := range agent.List(prefix + "drift/wine/report") {
-		r := &configs.DriftReport{}
-		if err := json.Unmarshal([]byte(pair.Value), r); err != nil {
-			t.Fatal(err)
-		}
-		return r
+	pair, ok := agent.Get(prefix + "drift/wine/report")
+	if !ok {
+		return nil
 	}
-	return nil
+	r := &configs.DriftReport{}
+	if err := json.Unmarshal([]byte(pair.Value), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // wantDriftAlarm waits until gateways show an alarm, or none.
