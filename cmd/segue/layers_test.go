@@ -42,7 +42,7 @@ var layers = map[string][]string{
 	"drift/dataset":             {"runtime", "gateway/oip"},
 	"gateway":                   {"runtime", "runtime/batch", "configs", "loader/...", "gateway/...", "drift"},
 	"cmd/segue":                 {"..."},
-	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact/...", "loader/store/...", "drift/...", "runtime"},
+	"cmd/seguectl":              {"configs/...", "gateway/rollout", "gateway/oip", "loader/artifact/...", "loader/cache", "loader/store/...", "drift/...", "runtime"},
 	"deploy/parts":              {},
 	"bench":                     {"runtime", "runtime/ort", "gateway/oip", "gateway/oip/oippb", "drift"},
 }

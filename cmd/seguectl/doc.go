@@ -1,7 +1,7 @@
 // Command seguectl is the operator's tool of Segue: it checks documents with
 // the gateway's own parsers, writes them by check-and-set, moves weights, holds
 // and freezes, shows what every gateway has in force, and packs, verifies and
-// signs artifacts.
+// signs artifacts and takes them to stores and back.
 //
 // It promises that a refused document is never written, that nothing is
 // overwritten that was not read before (exit 4 instead), that every change it

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/loader/store"
 )
 
 // Exit codes, the same for all verbs.
@@ -42,7 +43,7 @@ func exitCode(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.Is(err, configs.ErrConflict):
 		return exitConflict
-	case errors.Is(err, configs.ErrUnreachable):
+	case errors.Is(err, configs.ErrUnreachable), errors.Is(err, store.ErrUnreachable):
 		return exitUnreachable
 	}
 	return exitFailed

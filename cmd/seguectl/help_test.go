@@ -63,7 +63,7 @@ func TestTheVerbsAreThese(t *testing.T) {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	want := strings.Fields("check completion delete drift freeze get history init ls pack pause plan profile promote put release resume retry revert rollback sign status unfreeze verify version watch weights")
+	want := strings.Fields("artifacts check completion delete drift freeze get history init ls pack pause plan profile promote pull push put release resume retry revert rollback sign status unfreeze verify version watch weights")
 	if !slices.Equal(names[1:], want) {
 		t.Errorf("verbs are %q, want %q", names[1:], want)
 	}

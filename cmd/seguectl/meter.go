@@ -17,6 +17,7 @@ type meter struct {
 	now    func() time.Time
 	next   time.Time
 	bytes  int64
+	total  int64 // 0 where it is not known
 	showed bool
 }
 
@@ -37,8 +38,18 @@ func (m *meter) add(bytes int) {
 	if now := m.now(); now.After(m.next) {
 		m.next = now.Add(meterEvery)
 		m.showed = true
-		fmt.Fprintf(m.out, "\r%s: %s ", m.what, bytesText(m.bytes))
+		of := ""
+		if m.total > 0 {
+			of = "of " + bytesText(m.total) + " "
+		}
+		fmt.Fprintf(m.out, "\r%s: %s %s", m.what, bytesText(m.bytes), of)
 	}
+}
+
+// reach is a store's progress.
+func (m *meter) reach(done, total int64) {
+	m.total = total
+	m.add(int(done - m.bytes))
 }
 
 // end leaves the line that was drawn on.

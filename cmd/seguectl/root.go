@@ -42,6 +42,7 @@ Exit codes: 0 done; 1 failed or refused; 2 wrong usage; 3 not reachable;
 		c.promoteCommand(), c.rollbackCommand(), c.pauseCommand(), c.resumeCommand(), c.retryCommand(), c.freezeCommand(), c.unfreezeCommand(),
 		c.statusCommand(), c.driftCommand(), c.watchCommand(), c.historyCommand(), c.revertCommand(),
 		c.packCommand(), c.profileCommand(), c.verifyCommand(), c.signCommand(),
+		c.pushCommand(), c.pullCommand(), c.artifactsCommand(),
 		c.versionCommand(), c.completionCommand(),
 	)
 	return root

@@ -52,7 +52,7 @@ func TestWhatIsSignedWithAKeyVerifies(t *testing.T) {
 	refuses(t, exitUsage, "want sha256:", "verify", dir, "--digest", "latest")
 	refuses(t, exitFailed, "the digest is "+digest, "verify", dir, "--digest", "sha256:"+strings.Repeat("0", 64))
 	refuses(t, exitFailed, "want a public key or certificates", "verify", dir, "--key", key)
-	refuses(t, exitFailed, "no store of scheme", "verify", "ftp:"+dir)
+	refuses(t, exitUsage, "no store of scheme", "verify", "ftp:"+dir)
 
 	// Another manifest needs another signature.
 	if p := does[packReport](t, "pack", dir, "--run-id", "7"); len(p.Warnings) != 1 || !strings.HasPrefix(p.Warnings[0], "manifest.json.sig is of the manifest before") {

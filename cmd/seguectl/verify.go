@@ -7,14 +7,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/signing"
-	"github.com/segue-serving/segue/loader/store"
 )
 
 func (c *cli) verifyCommand() *cobra.Command {
@@ -27,7 +24,7 @@ with the size and SHA-256 that the manifest says, external data that stays in th
 folder, the digest if one is given, and the signature if keys or roots are given:
 then one of them must have signed. Golden answers are not tried.`,
 		Example: `  seguectl verify models/mozart/2
-  seguectl verify file:models/mozart/2 --digest sha256:750226e3691ec52d45da027a1b103c0bea07da738f1d957caaf740ffd68ac8f6
+  seguectl verify s3://models/mozart/2 --digest sha256:750226e3691ec52d45da027a1b103c0bea07da738f1d957caaf740ffd68ac8f6
   seguectl verify models/mozart/2 --key release.pub.pem
   seguectl verify models/mozart/2 --root company-ca.pem --identity release@models.example`,
 		Args: cobra.ExactArgs(1),
@@ -89,7 +86,7 @@ func (v *verifying) run(ctx context.Context, args []string) (report, error) {
 	if err != nil {
 		return nil, err
 	}
-	path, release, err := localArtifact(ctx, args[0], v.digest)
+	path, release, err := v.localArtifact(ctx, args[0], v.digest)
 	if err != nil {
 		return r, err
 	}
@@ -145,23 +142,4 @@ func (v *verifying) trusted() ([]*signing.Trusted, error) {
 		all = append(all, t)
 	}
 	return all, nil
-}
-
-// localArtifact makes an artifact readable here that is named by a folder or a
-// URI.
-func localArtifact(ctx context.Context, name, digest string) (path string, release func(), err error) {
-	scheme, _, isURI := strings.Cut(name, ":")
-	if _, err := os.Stat(name); err == nil || !isURI || strings.ContainsAny(scheme, `/\.`) {
-		return name, func() {}, nil
-	}
-	base, err := os.Getwd()
-	if err != nil {
-		return "", nil, err
-	}
-	stores := store.NewRegistry(map[string]store.Store{"file": store.File{}}, nil)
-	path, release, err = stores.Fetch(ctx, store.Ref{URI: name, Base: base, Digest: digest}, nil)
-	if err != nil && !store.IsPermanent(err) && !errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w: %w", configs.ErrUnreachable, err)
-	}
-	return path, release, err
 }
