@@ -159,7 +159,7 @@ func TestAReadThatBreaksOffGoesOnAndIsCheckedWhole(t *testing.T) {
 	text := strings.Repeat("graph ", 1000)
 	dir := repository(t, map[string]string{".dvc/config": strings.Replace(config, "../storage", "s3://models/some where", 1), "m.onnx.dvc": tracking("m.onnx", sum(text))}, text)
 	for _, spoilt := range []bool{false, true} {
-		repositories := dvc.New(dvc.Options{Remote: func(string) store.Remote { return bucket{filepath.Join(dir, "storage")} }})
+		repositories := dvc.New(dvc.Options{Remote: func(string) store.Remote { return middle{filepath.Join(dir, "storage")} }})
 		origin, err := repositories.Open(t.Context(), store.Ref{URI: "dvc:" + dir + "@HEAD#m.onnx"})
 		if err != nil {
 			t.Fatal(err)

@@ -19,7 +19,10 @@ import (
 
 	"github.com/segue-serving/segue/deploy/parts"
 	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/loader/store/bucket"
 	"github.com/segue-serving/segue/loader/store/dvc"
+	"github.com/segue-serving/segue/loader/store/egress"
+	"github.com/segue-serving/segue/loader/store/storetest"
 )
 
 func TestRepositoriesOfRealGitAndDVC(t *testing.T) {
@@ -98,6 +101,7 @@ func (m *team) run(program string, arguments ...string) string {
 	cmd.Env = []string{
 		"HOME=" + m.home, "PATH=" + m.programs + string(os.PathListSeparator) + os.Getenv("PATH"), "DVC_NO_ANALYTICS=1", "DVC_GLOBAL_CONFIG_DIR=" + m.home,
 		"DVC_SYSTEM_CONFIG_DIR=" + m.home, "DVC_SITE_CACHE_DIR=" + filepath.Join(m.home, "site"), "PYTHONDONTWRITEBYTECODE=1",
+		"AWS_ACCESS_KEY_ID=" + os.Getenv("AWS_ACCESS_KEY_ID"), "AWS_SECRET_ACCESS_KEY=" + os.Getenv("AWS_SECRET_ACCESS_KEY"),
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.test", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.test", "GIT_CONFIG_NOSYSTEM=1",
 	}
 	var stdout, stderr bytes.Buffer
@@ -178,8 +182,8 @@ func readAll(ctx context.Context, origin store.Origin, name string) (string, err
 	return string(text), err
 }
 
-// readsFromAServer fetches from Git's own server, over a remote of DVC that is a
-// bucket.
+// readsFromAServer fetches from Git's own server what DVC pushed into a bucket of
+// a real store.
 func readsFromAServer(t *testing.T, m *team) {
 	backend := filepath.Join(m.git("--exec-path"), "git-http-backend")
 	served := httptest.NewServer(&cgi.Handler{
@@ -191,14 +195,21 @@ func readsFromAServer(t *testing.T, m *team) {
 	uri := func(revision string) string {
 		return "dvc:" + served.URL + "/composers/.git@" + revision + "#models/mozart.onnx"
 	}
+	objects := storetest.StartS3(t)
+	objects.Setenv(t)
+	t.Setenv("AWS_ENDPOINT_URL", objects.Endpoint)
+	place, _ := objects.Bucket(t)
+	s3 := bucket.S3(egress.Hosts{})
 	m.git("config", "uploadpack.allowReachableSHA1InWant", "true")
 	temporary := t.TempDir()
-	repositories := dvc.New(dvc.Options{Transport: http.DefaultTransport, TempDir: temporary, Remote: m.bucket})
+	repositories := dvc.New(dvc.Options{Transport: http.DefaultTransport, TempDir: temporary, Remote: func(string) store.Remote { return s3 }})
 	_, err := repositories.Open(t.Context(), store.Ref{URI: uri("main")})
 	if err == nil || !store.IsPermanent(err) || !strings.Contains(err.Error(), "a folder of this machine") {
 		t.Errorf("a local remote of a repository elsewhere: %v", err)
 	}
-	m.dvc("remote", "modify", "--quiet", "storage", "url", "s3://models/some where")
+	m.dvc("remote", "add", "--quiet", "--default", "bucket", place+"/some where")
+	m.dvc("remote", "modify", "--quiet", "--local", "bucket", "endpointurl", objects.Endpoint)
+	m.dvc("push", "--quiet")
 	m.git("commit", "--quiet", "--all", "--message", "in a bucket")
 	m.git("checkout", "--quiet", "-b", "bucket/1")
 	m.git("tag", "-a", "bucketed", "-m", "a tag")
@@ -227,28 +238,21 @@ func readsFromAServer(t *testing.T, m *team) {
 	}
 }
 
-// bucket is the store of s3: in which the team's files lie.
-func (m *team) bucket(scheme string) store.Remote {
-	if scheme != "s3" {
-		return nil
-	}
-	return bucket{m.storage}
-}
+// middle is a store that reads from the middle of what lies in a folder.
+type middle struct{ dir string }
 
-type bucket struct{ dir string }
-
-func (b bucket) Open(_ context.Context, ref store.Ref) (store.Origin, error) {
+func (b middle) Open(_ context.Context, ref store.Ref) (store.Origin, error) {
 	if ref.URI != "s3://models/some%20where/files/md5" {
 		return nil, fmt.Errorf("%s is not the bucket", ref.URI)
 	}
 	return b, nil
 }
 
-func (b bucket) Files(context.Context, int) ([]store.RemoteFile, error) {
+func (b middle) Files(context.Context, int) ([]store.RemoteFile, error) {
 	return nil, errors.ErrUnsupported
 }
 
-func (b bucket) Read(_ context.Context, name string, offset int64) (store.Body, error) {
+func (b middle) Read(_ context.Context, name string, offset int64) (store.Body, error) {
 	file, err := os.Open(filepath.Join(b.dir, "files", "md5", filepath.FromSlash(name)))
 	if err != nil {
 		return store.Body{}, err
@@ -259,7 +263,7 @@ func (b bucket) Read(_ context.Context, name string, offset int64) (store.Body, 
 	return store.Body{ReadCloser: file, Offset: offset, Size: -1}, nil
 }
 
-func (b bucket) Close() error { return nil }
+func (b middle) Close() error { return nil }
 
 func saysWhatIsMissing(t *testing.T, m *team, local func(revision, path string) string) {
 	for uri, want := range map[string]string{
