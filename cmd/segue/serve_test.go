@@ -251,6 +251,8 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 	cmd.SetArgs([]string{"--check", "--config", "file:" + quickstart, "--batch-size", "8"})
 	t.Setenv("API_PORT", "9000")
 	t.Setenv("SEGUE_LOG_LEVEL", "debug")
+	t.Setenv("MLFLOW_TRACKING_URI", "http://mlflow.test:5000")
+	t.Setenv("MLFLOW_TRACKING_PASSWORD", "very secret")
 	t.Setenv("CONSUL_HTTP_TOKEN", "very secret")
 	if err := cmd.Execute(); err != nil {
 		t.Fatal(err)
@@ -264,7 +266,8 @@ func TestCheckPrintsEverySettingAndItsOrigin(t *testing.T) {
 		t.Error("the token is printed")
 	}
 	for _, want := range []string{"batch-size 8 --batch-size", "http-addr :9000 API_PORT", "log-level debug SEGUE_LOG_LEVEL", "shutdown-delay 5s default", "cache-size 10GiB default",
-		"CONSUL_HTTP_TOKEN ******** environment"} {
+		"CONSUL_HTTP_TOKEN ******** environment", "MLFLOW_TRACKING_URI http://mlflow.test:5000 environment",
+		"MLFLOW_TRACKING_PASSWORD ******** environment"} {
 		found := false
 		for line := range strings.Lines(out.String()) {
 			found = found || strings.Join(strings.Fields(line), " ") == want

@@ -123,7 +123,7 @@ func (s *settings) set(flag, value, origin string) {
 }
 
 // print lists every setting, its value and where it came from, and then those
-// of Consul's own client, secrets masked.
+// of Consul's and MLflow's own clients, secrets masked.
 func (s *settings) print(w io.Writer, environ []string) error {
 	tw := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	for _, one := range s.list {
@@ -131,10 +131,11 @@ func (s *settings) print(w io.Writer, environ []string) error {
 	}
 	for _, entry := range slices.Sorted(slices.Values(environ)) {
 		name, value, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "CONSUL_") {
+		if !strings.HasPrefix(name, "CONSUL_") && !strings.HasPrefix(name, "MLFLOW_TRACKING_") {
 			continue
 		}
-		if slices.Contains(consulSecrets, name) {
+		// An address may have a password in it, though it is refused then.
+		if slices.Contains(clientSecrets, name) || name == "MLFLOW_TRACKING_URI" && strings.Contains(value, "@") {
 			value = "********"
 		}
 		fmt.Fprintf(tw, "%s\t%s\tenvironment\n", name, value)
@@ -142,6 +143,6 @@ func (s *settings) print(w io.Writer, environ []string) error {
 	return tw.Flush()
 }
 
-// consulSecrets are the variables of Consul's client that hold a secret
+// clientSecrets are the variables of these clients that hold a secret
 // themselves.
-var consulSecrets = []string{"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH"}
+var clientSecrets = []string{"CONSUL_HTTP_TOKEN", "CONSUL_HTTP_AUTH", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_PASSWORD"}
