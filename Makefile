@@ -67,7 +67,7 @@ check: $(STATICCHECK) ## gofmt, vet, staticcheck, import table, schema and docum
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
 	@go vet ./...
 	@$(STATICCHECK) ./...
-	@go test -run 'Layers|Fresh|GoldenFiles|GoldenList|TheRouterSay' ./cmd/segue ./cmd/seguectl ./configs ./gateway
+	@go test -run 'Layers|Fresh|GoldenFiles|GoldenList|TheRouterSay' ./cmd/segue ./cmd/seguectl ./configs ./gateway ./loader/artifact
 
 .PHONY: fuzz
 fuzz: onnxruntime ## Fuzz every parser for FUZZTIME each
