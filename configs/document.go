@@ -71,6 +71,10 @@ type Traffic struct {
 	// no weight (a rollout's canary has none before the first step). Their
 	// answers are compared and thrown away.
 	Shadow map[string]float64 `json:"shadow,omitempty"`
+	// AllowBreaking lets every version take traffic although its signature breaks
+	// the callers of the one that it replaces, as Version.AllowBreaking does for
+	// one; it is for versions that a registry names.
+	AllowBreaking bool `json:"allow_breaking,omitempty"`
 	// Testers lets single requests choose their side of the split.
 	Testers Testers `json:"testers,omitzero"`
 }

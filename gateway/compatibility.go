@@ -15,7 +15,7 @@ import (
 // the document does not allow that. Pending reports that the version replaced
 // is not there yet to be compared with.
 func (r *reconciler) breaks(m *modelState, a *accepted, version string, res *loader.Resident) (why string, pending bool) {
-	if a.doc.Versions[version].AllowBreaking || r.serves(m, a, version, res) {
+	if a.doc.Traffic.AllowBreaking || a.doc.Versions[version].AllowBreaking || r.serves(m, a, version, res) {
 		return "", false
 	}
 	w, ok := r.replaced(m, a, version)
@@ -33,8 +33,12 @@ func (r *reconciler) breaks(m *modelState, a *accepted, version string, res *loa
 	if is != artifact.Breaking {
 		return "", false
 	}
-	return fmt.Sprintf("version %s breaks the callers of version %s (%s): versions.%q.allow_breaking lets it take weight all the same",
-		version, w.Version, strings.Join(differences, ", "), version), false
+	field := fmt.Sprintf("versions.%q.allow_breaking", version)
+	if a.doc.Follow != nil {
+		field = "traffic.allow_breaking" // the versions are not the document's to say
+	}
+	return fmt.Sprintf("version %s breaks the callers of version %s (%s): %s lets it take weight all the same",
+		version, w.Version, strings.Join(differences, ", "), field), false
 }
 
 // serves reports that a version of a document has weight already: in what is

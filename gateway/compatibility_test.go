@@ -42,9 +42,15 @@ func TestAVersionThatBreaksCallersTakesNoWeight(t *testing.T) {
 	b.wants("mozart", "%d 1=100a", first)
 	b.wantsWaiting(why)
 
-	allowed := b.set("models/mozart", allowing(breaking))
-	b.read()
-	b.wants("mozart", "%d 1=50a 2=50breaks", allowed)
+	all := strings.Replace(breaking, `"weights"`, `"allow_breaking": true, "weights"`, 1)
+	for _, text := range []string{allowing(breaking), all} {
+		b.set("models/mozart", document("mozart", "1:a 2:breaks", "1=100 2=0"))
+		b.read()
+		b.answering("1=100a 2=0breaks")
+		allowed := b.set("models/mozart", text)
+		b.read()
+		b.wants("mozart", "%d 1=50a 2=50breaks", allowed)
+	}
 	s := b.status("mozart").Versions["2"].Compatibility
 	if s == nil || s.Than != "1" || s.Is != configs.CompatibilityBreaking || len(s.Differences) != 2 {
 		t.Errorf("signature %+v", s)
