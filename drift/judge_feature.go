@@ -65,6 +65,10 @@ func (j *judge) feature(i int) FeatureReport {
 	return out
 }
 
+// leastReference is the least effective number of rows of a reference. The
+// test has the right size with fewer too, and then finds next to nothing.
+const leastReference = 50
+
 // seriesTest is the test for one distribution in the bins of one series.
 type seriesTest struct {
 	cells      cells
@@ -96,7 +100,7 @@ func (j *judge) distribution(feature, series int) seriesTest {
 		}
 		t.distances = Distance(t.cells.reference, t.cells.window, edges)
 	}
-	t.sufficient = m > 0 && n > 0 && n/j.windowEffect >= least && m/j.referenceEffect >= least
+	t.sufficient = m > 0 && n > 0 && n/j.windowEffect >= least && m/j.referenceEffect >= leastReference
 	if !t.sufficient {
 		return t
 	}

@@ -15,7 +15,7 @@ type Policy struct {
 	// verdict may spend that share of a month's false alarms. So the rate holds
 	// however windows are closed, by number or time.
 	Elapsed time.Duration
-	// MinSamples is the least effective number of rows on either side.
+	// MinSamples is the least effective number of rows of a window.
 	MinSamples int
 	// MinPSI is the least population stability index that alarms, over what
 	// would be expected of the same distribution in samples of these sizes.
