@@ -95,6 +95,11 @@ func checkLabel(f *Follow, name, path string, r *report) {
 }
 
 func checkResolution(s *Resolution, r *report) {
+	if r.at["from"] != nil && !r.spoilt("from") {
+		if message := checkFrom(s.From); message != "" {
+			r.problem("from", "%s", message)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Versions)) {
 		path := keyPath("versions", name)
 		if at := path + ".uri"; r.at[at] != nil && !r.spoilt(at) && !strings.HasPrefix(s.Versions[name].URI, strings.TrimSuffix(fromPrefix, "models/")) {

@@ -138,7 +138,13 @@ func ParseResolution(e Entry) (*Resolution, error) {
 }
 
 // CanonicalResolution is Canonical for resolutions.
-func CanonicalResolution(s *Resolution) []byte { return marshalIndented(s) }
+func CanonicalResolution(s *Resolution) []byte {
+	full := *s
+	if full.Versions == nil {
+		full.Versions = map[string]ResolvedVersion{} // a mapping, where there are none
+	}
+	return marshalIndented(&full)
+}
 
 // Answers reports that the resolution is one for a follow block. A nil one is
 // for none.

@@ -171,6 +171,29 @@ func TestAResolutionSaysWhatChanged(t *testing.T) {
 	}
 }
 
+func FuzzParseResolutionReadsBackWhatItTook(f *testing.F) {
+	f.Add(CanonicalResolution(resolution("3", "4")))
+	f.Add([]byte(`{"from": "mlflow:models/m", "policy": "latest", "by": "g", "at": "2026-01-31T12:00:00Z", "versions": {"1": {"uri": "mlflow:models/m/1"}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := ParseResolution(Entry{Value: text})
+		if err != nil {
+			return
+		}
+		again, err := ParseResolution(Entry{Value: CanonicalResolution(s)})
+		if err != nil || !again.Same(s) || again.By != s.By || !again.At.Equal(s.At) {
+			t.Fatalf("%+v reads back as %+v, %v", s, again, err)
+		}
+		if s.Changes(again) != "" {
+			t.Fatalf("differs from itself: %s", s.Changes(again))
+		}
+		for alias, version := range s.Aliases {
+			if _, ok := s.Versions[version]; !ok {
+				t.Fatalf("%s names %q, of %v", alias, version, s.Versions)
+			}
+		}
+	})
+}
+
 func TestResolutionsReadBackAndBadOnesAreRefused(t *testing.T) {
 	s := resolution("3", "4")
 	s.By, s.At = "gateway g1", time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
