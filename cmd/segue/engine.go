@@ -131,18 +131,12 @@ func ownProbe(p process) (*probe.Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The engine's other libraries lie beside it, and it may be a link.
-	reads := []string{filepath.Dir(library)}
-	if real, err := filepath.EvalSymlinks(library); err == nil && filepath.Dir(real) != reads[0] {
-		reads = append(reads, filepath.Dir(real))
-	}
-	for _, folder := range filepath.SplitList(os.Getenv("LD_LIBRARY_PATH")) {
-		if info, err := os.Stat(folder); err == nil && info.IsDir() {
-			reads = append(reads, folder)
-		}
+	maps, err := os.ReadFile("/proc/self/maps")
+	if err != nil {
+		return nil, fmt.Errorf("find the libraries that a child needs: %w", err)
 	}
 	return &probe.Child{
-		Command: []string{self, "probe"}, Limits: probeLimits, Reads: reads,
+		Command: []string{self, "probe"}, Limits: probeLimits, Reads: libraryFolders(library, string(maps), os.Getenv("LD_LIBRARY_PATH")),
 		Env: append(probe.Environment(os.Environ()), ort.LibraryEnv+"="+library),
 	}, nil
 }
