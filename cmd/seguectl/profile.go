@@ -18,13 +18,13 @@ import (
 
 // profiling are the flags of profile.
 type profiling struct {
-	artifact, output, via, viaKeyFile, label, source string
-	options                                          drift.Options
-	kinds                                            map[string]string
-	calibrate                                        bool
-	window, windows                                  int
-	falseAlarms                                      float64
-	every                                            time.Duration
+	artifact, output, via, viaKeyFile, label, unit, source string
+	options                                                drift.Options
+	kinds                                                  map[string]string
+	calibrate                                              bool
+	window, windows                                        int
+	falseAlarms                                            float64
+	every                                                  time.Duration
 }
 
 func (c *cli) profileCommand() *cobra.Command {
@@ -54,6 +54,7 @@ half are compared with it, to show how many false alarms there are.`,
 	f.StringVar(&p.via, "via", "", "URL of the model at a gateway that gives the answers")
 	f.StringVar(&p.viaKeyFile, "via-key-file", "", "file with the API key for --via")
 	f.StringVar(&p.label, "label", "", "the column or array with the right class (default label or labels)")
+	f.StringVar(&p.unit, "unit", "", "the column or array that says whom or what each row is from")
 	f.StringVar(&p.source, "source", "", "what the data is, in words (default its file's name)")
 	f.StringVar(&p.options.Model, "model", "", "the model's name (default that of the manifest)")
 	f.StringVar(&p.options.Version, "version", "", "refuse the profile for any other version")
@@ -190,7 +191,7 @@ func (c *cli) readData(ctx context.Context, path string, m *artifact.Manifest, p
 	for _, labels := range m.Labels {
 		classes = labels
 	}
-	data, err := dataset.Open(path, m.Signature, dataset.Options{Label: p.label, Classes: classes})
+	data, err := dataset.Open(path, m.Signature, dataset.Options{Label: p.label, Unit: p.unit, Classes: classes})
 	if err != nil {
 		return err
 	}
@@ -215,18 +216,39 @@ func (c *cli) readData(ctx context.Context, path string, m *artifact.Manifest, p
 				return err
 			}
 		}
-		rows := drift.Rows{Inputs: batch.Inputs, Outputs: batch.Outputs, Labels: batch.Labels}
-		if err := builder.Add(rows); err != nil {
+		if err := addBatch(batch, builder, half); err != nil {
 			return err
-		}
-		if half != nil {
-			if err := half.add(rows, batch.Rows); err != nil {
-				return err
-			}
 		}
 		show.rows(builder.Rows(), data)
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// addBatch puts rows where they go: together, or each by itself where it says
+// whom it is from or may be held out.
+func addBatch(b dataset.Batch, builder *drift.Builder, half *calibration) error {
+	all := drift.Rows{Inputs: b.Inputs, Outputs: b.Outputs, Labels: b.Labels}
+	if half == nil && b.Units == nil {
+		return builder.Add(all)
+	}
+	for row := range b.Rows {
+		one := drift.Rows{Inputs: rowOf(b.Inputs, b.Rows, row), Outputs: rowOf(b.Outputs, b.Rows, row)}
+		if b.Labels != nil {
+			one.Labels = b.Labels[row : row+1]
+		}
+		if b.Units != nil {
+			one.Unit = b.Units[row]
+		}
+		if err := builder.Add(one); err != nil {
+			return err
+		}
+		if half != nil {
+			if err := half.add(one); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

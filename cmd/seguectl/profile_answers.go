@@ -89,6 +89,15 @@ func rowsOf(t runtime.Tensor, rows, from, to int) runtime.Tensor {
 	return t
 }
 
+// rowOf is one row of several tensors, in their memory.
+func rowOf(tensors []runtime.Tensor, rows, row int) []runtime.Tensor {
+	part := make([]runtime.Tensor, len(tensors))
+	for i, t := range tensors {
+		part[i] = rowsOf(t, rows, row, row+1)
+	}
+	return part
+}
+
 // appendRows adds rows of an output to those that were given before.
 func appendRows(all []runtime.Tensor, t runtime.Tensor) ([]runtime.Tensor, error) {
 	i := slices.IndexFunc(all, func(u runtime.Tensor) bool { return u.Name == t.Name })

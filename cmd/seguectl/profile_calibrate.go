@@ -21,7 +21,7 @@ type calibration struct {
 	flags   *profiling
 	random  *rand.Rand
 	builder *drift.Builder
-	heldOut []drift.Rows // one row each
+	heldOut []drift.Rows // one row each, without its label
 	bytes   int
 }
 
@@ -33,34 +33,21 @@ func newCalibration(signature *runtime.Signature, p *profiling) (*calibration, e
 	return &calibration{flags: p, random: rand.New(rand.NewPCG(p.options.Seed, 1)), builder: b}, err
 }
 
-// add puts each row into one of the halves.
-func (c *calibration) add(r drift.Rows, rows int) error {
-	for row := range rows {
-		one := drift.Rows{Inputs: rowsOfAll(r.Inputs, rows, row), Outputs: rowsOfAll(r.Outputs, rows, row)}
-		if r.Labels != nil {
-			one.Labels = r.Labels[row : row+1]
-		}
-		if c.random.Uint64()&1 == 0 || c.bytes > heldOutBytes {
-			if err := c.builder.Add(one); err != nil {
-				return err
-			}
-			continue
-		}
-		c.hold(&one)
+// add puts a row into one of the halves; rows of one unit go together.
+func (c *calibration) add(row drift.Rows) error {
+	held := c.random.Uint64()&1 == 1
+	if row.Unit != 0 {
+		held = row.Unit>>32&1 == 1
 	}
+	if !held || c.bytes > heldOutBytes {
+		return c.builder.Add(row)
+	}
+	c.hold(row)
 	return nil
 }
 
-func rowsOfAll(tensors []runtime.Tensor, rows, row int) []runtime.Tensor {
-	part := make([]runtime.Tensor, len(tensors))
-	for i, t := range tensors {
-		part[i] = rowsOf(t, rows, row, row+1)
-	}
-	return part
-}
-
 // hold keeps a copy: what was read is valid until the next batch only.
-func (c *calibration) hold(r *drift.Rows) {
+func (c *calibration) hold(r drift.Rows) {
 	for _, tensors := range [][]runtime.Tensor{r.Inputs, r.Outputs} {
 		for i := range tensors {
 			t := &tensors[i]
@@ -72,7 +59,8 @@ func (c *calibration) hold(r *drift.Rows) {
 			}
 		}
 	}
-	c.heldOut = append(c.heldOut, drift.Rows{Inputs: r.Inputs, Outputs: r.Outputs})
+	r.Labels = nil
+	c.heldOut = append(c.heldOut, r)
 }
 
 // calibrationReport says how many false alarms there were.
@@ -153,7 +141,7 @@ func (c *calibration) run(ctx context.Context) (*calibrationReport, error) {
 func (c *calibration) judge(ctx context.Context, profile *drift.Profile, rows []int, to *replay) error {
 	w := profile.NewWindow()
 	for _, i := range rows {
-		if err := w.Add(c.heldOut[i].Inputs, c.heldOut[i].Outputs, 0); err != nil {
+		if err := w.Add(c.heldOut[i].Inputs, c.heldOut[i].Outputs, c.heldOut[i].Unit); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,7 @@ type array struct {
 	tensor *runtime.Tensor
 	shape  []int64 // of a row, as the model has it
 	label  bool
+	unit   bool
 	output bool
 	raw    []byte
 }

@@ -24,6 +24,9 @@ type Batch struct {
 	Inputs, Outputs []runtime.Tensor
 	// Labels are the right class of each row, nil where the data has none.
 	Labels []int64
+	// Units are hashes of whom each row is from, nil where nobody knows; 0 is
+	// nobody known.
+	Units []uint64
 	// Rows is how many there are.
 	Rows int
 }
@@ -45,6 +48,9 @@ type Options struct {
 	// position or its name in Classes; by default "label" or "labels" where the
 	// data has one.
 	Label string
+	// Unit is the column or array that says whom or what each row is from, empty
+	// where none does.
+	Unit string
 	// Classes are the names of the classes by position.
 	Classes []string
 }
@@ -54,6 +60,9 @@ func Open(path string, signature *runtime.Signature, o Options) (Dataset, error)
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
+	}
+	if info.IsDir() && (o.Label != "" || o.Unit != "") {
+		return nil, fmt.Errorf("%s: requests have neither labels nor units", filepath.Base(path))
 	}
 	if info.IsDir() {
 		return openRequests(path, signature)

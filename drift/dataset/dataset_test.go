@@ -156,6 +156,31 @@ func TestColumnsAreTheValuesOfAnOnlyInputInTheirOrder(t *testing.T) {
 	}
 }
 
+func TestRowsOfOneUnitHaveOneHash(t *testing.T) {
+	for _, file := range []string{"rows.npz", "rows.csv", "rows.parquet"} {
+		d, err := Open(filepath.Join("testdata", file), onlyX, Options{Unit: "yes"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := d.Next()
+		if err != nil || len(b.Units) == 0 || b.Units[0] == 0 {
+			t.Fatalf("%s: %v, %v", file, b.Units, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+		if _, err := Open(filepath.Join("testdata", file), onlyX, Options{Unit: "nobody"}); err == nil || !strings.Contains(err.Error(), `"nobody" with the units`) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if one, same, other := unitOf(value{kind: aText, text: []byte("a")}), unitOf(value{kind: aText, text: []byte("a")}), unitOf(value{kind: aWhole, whole: 3}); one != same || one == other || unitOf(value{}) != 0 {
+		t.Error(one, same, other)
+	}
+	if _, err := Open(filepath.Join("testdata", "requests"), mixed, Options{Unit: "x"}); err == nil {
+		t.Error("requests have units")
+	}
+}
+
 func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 	read := func(name string) []byte {
 		body, err := os.ReadFile(filepath.Join("testdata", name))

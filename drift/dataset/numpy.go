@@ -20,6 +20,7 @@ type numpy struct {
 	batched bool
 	arrays  []*array
 	labels  []int64
+	units   []uint64
 	rows    int64
 	done    int64
 	most    int64
@@ -83,7 +84,7 @@ func openNPZ(f io.ReaderAt, size int64, signature *runtime.Signature, o Options)
 
 // wanted leaves arrays closed that the model knows nothing of.
 func wanted(name string, signature *runtime.Signature, o Options) bool {
-	return signature.Input(name) >= 0 || signature.Output(name) >= 0 || isLabelName(name, o)
+	return signature.Input(name) >= 0 || signature.Output(name) >= 0 || isLabelName(name, o) || name == o.Unit
 }
 
 func isLabelName(name string, o Options) bool {
@@ -120,9 +121,10 @@ func newNumpy(arrays []*array, signature *runtime.Signature, o Options) (*numpy,
 		} else if i := signature.Output(a.name); i >= 0 {
 			spec, a.output = &signature.Outputs[i], true
 		} else {
-			a.label = true
+			a.unit = a.name == o.Unit
+			a.label = !a.unit
 			if n, err := runtime.Elements(a.header.shape[1:]); err != nil || n != 1 {
-				return nil, fmt.Errorf("array %q: labels have shape %s, want one for each row", clip(a.name), runtime.FormatShape(a.header.shape))
+				return nil, fmt.Errorf("array %q has shape %s, want one value for each row", clip(a.name), runtime.FormatShape(a.header.shape))
 			}
 		}
 		if spec != nil {
@@ -146,6 +148,9 @@ func newNumpy(arrays []*array, signature *runtime.Signature, o Options) (*numpy,
 	if o.Label != "" && !slices.ContainsFunc(arrays, func(a *array) bool { return a.label }) {
 		return nil, fmt.Errorf("there is no array %q with the labels", clip(o.Label))
 	}
+	if o.Unit != "" && !slices.ContainsFunc(arrays, func(a *array) bool { return a.unit }) {
+		return nil, fmt.Errorf("there is no array %q with the units", clip(o.Unit))
+	}
 	if d.batched {
 		d.most = max(1, min(batchRows, batchBytes/row))
 	}
@@ -163,6 +168,12 @@ func (d *numpy) Next() (Batch, error) {
 			return Batch{}, fmt.Errorf("rows from %d: %w", d.done, err)
 		}
 		switch {
+		case a.unit:
+			d.units = d.units[:0]
+			for i := range int(n) {
+				d.units = append(d.units, unitOf(a.value(i)))
+			}
+			b.Units = d.units
 		case a.label:
 			d.labels = d.labels[:0]
 			for i := range int(n) {

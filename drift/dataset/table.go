@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ type table struct {
 	tensors []tableTensor
 	targets []target // by column of the file
 	labels  []int64
+	units   []uint64
 	rows    int
 	most    int // rows of a batch
 }
@@ -37,6 +39,7 @@ type target struct {
 const (
 	ignored = -1
 	isLabel = -2
+	isUnit  = -3
 )
 
 // column is what a file says of one of its columns.
@@ -52,11 +55,17 @@ func newTable(columns []column, signature *runtime.Signature, o Options) (*table
 	if err != nil {
 		return nil, err
 	}
+	unit := slices.IndexFunc(columns, func(c column) bool { return o.Unit != "" && c.name == o.Unit })
+	if o.Unit != "" && unit < 0 {
+		return nil, fmt.Errorf("there is no column %q with the units", clip(o.Unit))
+	}
 	used := map[target]string{}
 	for i, c := range columns {
 		to := target{tensor: ignored}
 		if i == label {
 			to.tensor = isLabel
+		} else if i == unit {
+			to.tensor = isUnit
 		} else if to, err = t.find(c, signature); err != nil {
 			return nil, err
 		}
@@ -211,6 +220,9 @@ func (t *table) prepare(columns []column) error {
 	if slices.ContainsFunc(t.targets, func(to target) bool { return to.tensor == isLabel }) {
 		t.labels = make([]int64, t.most)
 	}
+	if slices.ContainsFunc(t.targets, func(to target) bool { return to.tensor == isUnit }) {
+		t.units = make([]uint64, t.most)
+	}
 	return nil
 }
 
@@ -222,6 +234,8 @@ func (t *table) cell(columns []column, column, element int, v value) error {
 	case to.tensor == ignored:
 	case to.tensor == isLabel:
 		t.labels[t.rows], err = t.options.class(v)
+	case to.tensor == isUnit:
+		t.units[t.rows] = unitOf(v)
 	case element >= to.width:
 		err = fmt.Errorf("has more than the %d values of a row", to.width)
 	default:
@@ -232,6 +246,23 @@ func (t *table) cell(columns []column, column, element int, v value) error {
 		return fmt.Errorf("column %q: %w", clip(columns[column].name), err)
 	}
 	return nil
+}
+
+// unitOf hashes a cell that says whom a row is from.
+func unitOf(v value) uint64 {
+	h := fnv.New64a()
+	switch v.kind {
+	case nothing:
+		return 0
+	case aText:
+		if len(v.text) == 0 {
+			return 0
+		}
+		_, _ = h.Write(v.text)
+	default:
+		fmt.Fprint(h, v.whole, v.number)
+	}
+	return max(h.Sum64(), 1)
 }
 
 // class reads a label.
@@ -277,6 +308,9 @@ func (t *table) batch() Batch {
 	}
 	if t.labels != nil {
 		b.Labels = t.labels[:t.rows]
+	}
+	if t.units != nil {
+		b.Units = t.units[:t.rows]
 	}
 	return b
 }
