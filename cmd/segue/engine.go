@@ -79,7 +79,7 @@ func newGateway(p process, source configuration, engine runtime.Engine, executor
 	}
 	return gateway.New(gateway.Options{
 		Source: source, Store: source, Announcer: source, Locker: source, SourceID: p.config, StateDir: p.stateDir,
-		Instance: p.instance, Version: version, Resolve: newFollowed(stores.mlflow, p.modelVersion).resolve,
+		Egress: p.artifactHosts, Instance: p.instance, Version: version, Resolve: newFollowed(stores.mlflow, p.modelVersion).resolve,
 		Loader: loader.Options{
 			Stores: stores, Keeper: stores.cache,
 			Probe: verdicts.Probe,

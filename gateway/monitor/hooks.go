@@ -75,10 +75,11 @@ type hook struct {
 // least once: it stays in the report until the answer says that it arrived, or
 // that it never will.
 type hooks struct {
-	egress   Egress
-	log      *slog.Logger
-	instance string
-	queue    chan hook
+	egress    Egress
+	transport http.RoundTripper
+	log       *slog.Logger
+	instance  string
+	queue     chan hook
 
 	mu sync.Mutex
 	// under are the events on their way, by id, ended those that need not be
@@ -91,7 +92,7 @@ func newHooks(opts Options) *hooks {
 	if opts.Egress == nil {
 		opts.Egress = nowhere{}
 	}
-	return &hooks{egress: opts.Egress, log: opts.Log, instance: opts.Instance, queue: make(chan hook, maxHooks),
+	return &hooks{egress: opts.Egress, transport: opts.Egress.Transport(), log: opts.Log, instance: opts.Instance, queue: make(chan hook, maxHooks),
 		under: map[string]struct{}{}, ended: map[string]map[string]struct{}{}}
 }
 
@@ -212,7 +213,7 @@ func (h *hooks) post(ctx context.Context, k hook) error {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
 	// A redirect is not followed: the token is for the address in the document.
-	response, err := h.egress.Transport().RoundTrip(request)
+	response, err := h.transport.RoundTrip(request)
 	if err != nil {
 		return withoutAddress(err)
 	}

@@ -18,6 +18,8 @@ const (
 	clearAfter = 3
 	// maxUnsent bounds the alarms that wait to be sent; the oldest go.
 	maxUnsent = 64
+	// unsentKept is how long it is tried to send one.
+	unsentKept = 24 * time.Hour
 )
 
 // verdict is a report that is being brought up to date.
@@ -223,7 +225,7 @@ func (v *verdict) sent(ids map[string]struct{}) {
 	before := len(v.report.Unsent)
 	v.report.Unsent = slices.DeleteFunc(v.report.Unsent, func(e configs.DriftEvent) bool {
 		_, gone := ids[e.ID]
-		return gone || v.watch.Drift.Alarms.Webhook == ""
+		return gone || v.watch.Drift.Alarms.Webhook == "" || v.now.Sub(e.At) > unsentKept
 	})
 	v.changed = v.changed || len(v.report.Unsent) != before
 }
