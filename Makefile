@@ -56,11 +56,19 @@ test: build check parts ## Run everything: Go tests with real parts, Python pipe
 	@echo '== Go, race detector' && $(MAKE) race
 	@echo '== public clients' && $(MAKE) -C deploy/clients check test
 	@echo '== pipelines of the example models' && $(MAKE) -C deploy/pipelines test
+	@echo '== drift of real data' && $(MAKE) drift
 	@echo '== drift, by SciPy and Evidently' && $(MAKE) -C deploy/oracles test
 
 .PHONY: race
 race: parts ## Run the Go tests of all packages that have goroutines under the race detector
 	@go test -race -timeout 20m ./runtime/... ./loader/... ./gateway/... ./configs/... ./bench/...
+
+# Its requests are made by the pipelines' environment, of scores that may not be
+# passed on: so it is no part of go test ./... .
+.PHONY: drift
+drift: build ## Real music and wines through a gateway: no alarm while they are as before, one when they drift
+	@data=$$($(MAKE) -s -C deploy/pipelines drift | tail -1) && \
+	SEGUE_DRIFT_DATA="$$data" go test -tags realdata -count=1 -timeout 15m -v -run OnRealData ./cmd/segue
 
 .PHONY: check
 check: $(STATICCHECK) ## gofmt, vet, staticcheck, import table, schema and documents fresh

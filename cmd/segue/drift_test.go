@@ -42,15 +42,7 @@ func wineOf(random *rand.Rand, moved float64) []float64 {
 // measurements, and its digest.
 func watchedWine(t testing.TB) (dir, digest string) {
 	t.Helper()
-	dir = t.TempDir()
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(quickstart, "models", "wine", "1"))); err != nil {
-		t.Fatal(err)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, artifact.ManifestFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	manifest, err := artifact.Parse(text)
+	manifest, err := artifact.Parse(manifestOf(t, "wine", "1"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,6 +64,25 @@ func watchedWine(t testing.TB) (dir, digest string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return withProfile(t, filepath.Join(quickstart, "models", "wine", "1"), profile)
+}
+
+// withProfile is a copy of an artifact with a profile among its files, and its
+// digest.
+func withProfile(t testing.TB, from string, profile *drift.Profile) (dir, digest string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(from)); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(dir, artifact.ManifestFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := artifact.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
 	body, err := profile.Marshal()
 	if err != nil {
 		t.Fatal(err)
@@ -79,7 +90,6 @@ func watchedWine(t testing.TB) (dir, digest string) {
 	if err := os.WriteFile(filepath.Join(dir, artifact.ProfileFile), body, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	// The manifest is written anew, with the profile among its files.
 	made, _, err := artifact.Make(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)

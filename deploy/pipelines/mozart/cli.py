@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         train=_train,
         more={
             "drift": command.Verb(
-                text=f"print drifted prediction requests, one JSON document a line ({kinds});"
+                text=f"print drifted prediction requests, one JSON document a line ({kinds};"
+                f" {drift.SEEN}: what the released versions learnt from);"
                 " derived from scores: not to be passed on",
                 example="stretch --limit 20 > drifted.jsonl",
                 arguments=_add_drift,
@@ -62,15 +63,18 @@ def _train(folder: Path, results: Path) -> command.Document:
 
 
 def _add_drift(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=list(drift.KINDS))
+    parser.add_argument("kind", choices=[*drift.KINDS, drift.SEEN])
     parser.add_argument("--limit", type=int, default=100, help="at most so many requests")
     parser.add_argument("--seed", type=int, default=0, help="decides their order")
+    parser.add_argument(
+        "--per-piece", type=int, default=0, metavar="N", help="at most so many of one piece"
+    )
 
 
 def _drift(options: argparse.Namespace) -> None:
-    _, asked = _held_out(dataset.load())
-    drifted = drift.KINDS[options.kind].make(asked)
-    for line in drift.requests(drifted, options.limit, options.seed):
+    seen, asked = _held_out(dataset.load())
+    drifted = seen if options.kind == drift.SEEN else drift.KINDS[options.kind].make(asked)
+    for line in drift.requests(drifted, options.limit, options.seed, options.per_piece):
         print(line)
 
 

@@ -8,6 +8,7 @@ whose encodings may not be passed on: use it, do not publish it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -49,13 +50,23 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def requests(data: Dataset, limit: int, seed: int) -> Iterator[str]:
-    """Up to `limit` prediction requests, one JSON document each, in seeded order.
+SEEN = "seen"
+"""In the place of a kind: the windows that the released versions learnt from."""
+
+
+def requests(data: Dataset, limit: int, seed: int, per_piece: int = 0) -> Iterator[str]:
+    """Up to `limit` prediction requests, one JSON document each, in seeded order; of one piece
+    at most `per_piece`, unless that is 0: windows of one piece are alike.
 
     The id names composer, piece and place, so that the truth is known.
     """
-    order = np.random.default_rng(seed).permutation(len(data))
-    for row in order[:limit]:
-        name = f"{data.composers[row]}:{data.pieces[row]}#{row}"
-        body = request([pack.tensor(data.rolls[row : row + 1])], name)
+    taken: Counter[str] = Counter()
+    for row in np.random.default_rng(seed).permutation(len(data)):
+        piece = f"{data.composers[row]}:{data.pieces[row]}"
+        if taken.total() == limit:
+            return
+        if per_piece and taken[piece] == per_piece:
+            continue
+        taken[piece] += 1
+        body = request([pack.tensor(data.rolls[row : row + 1])], f"{piece}#{row}")
         yield json.dumps(body, separators=(",", ":"))

@@ -1,6 +1,7 @@
 """Drifted inputs are requests the model accepts, and say what they were made from."""
 
 import json
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -31,6 +32,14 @@ def test_requests_match_the_signature_and_name_their_truth(patterns: Dataset) ->
         np.testing.assert_array_equal(tensor.array[0, 0], patterns.rolls[int(row)])
     assert lines == [json.loads(line) for line in drift.requests(patterns, 10, 1)]
     assert len(list(drift.requests(patterns, 10**6, 1))) == len(patterns)
+
+
+def test_windows_of_one_piece_are_bounded(patterns: Dataset) -> None:
+    ids = [json.loads(line)["id"] for line in drift.requests(patterns, 10**6, 1, per_piece=2)]
+    pieces = Counter(name.rsplit("#", 1)[0] for name in ids)
+    assert len(pieces) == len(set(zip(patterns.composers, patterns.pieces, strict=True)))
+    assert set(pieces.values()) <= {1, 2}
+    assert len(list(drift.requests(patterns, 3, 1, per_piece=2))) == 3
 
 
 def test_the_command_prints_requests(

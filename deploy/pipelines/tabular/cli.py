@@ -8,7 +8,7 @@ from pathlib import Path
 from segue_pipelines import command, layout
 from segue_pipelines.progress import say
 from segue_pipelines.report import table
-from tabular import estimators, pack
+from tabular import drift, estimators, pack
 
 RESULTS = Path(__file__).resolve().parent / "results"
 
@@ -21,6 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results=RESULTS,
         evaluate=evaluate,
         train=train,
+        more={
+            "drift": command.Verb(
+                text="print prediction requests, one JSON document a line ("
+                + "; ".join(f"{name}: {kind.text}" for name, kind in drift.KINDS.items())
+                + ")",
+                example="alcohol > drifted.jsonl",
+                arguments=lambda parser: parser.add_argument("kind", choices=list(drift.KINDS)),
+                run=lambda options: _drift(options.kind),
+            )
+        },
     )
     return command.run(pipeline, arguments)
 
@@ -54,3 +64,8 @@ def train(folder: Path, _results: Path) -> command.Document:
     data is for evaluate to say."""
     data = estimators.load()
     return {"digests": pack.write(estimators.fit(data), data, folder)}
+
+
+def _drift(kind: str) -> None:
+    for line in drift.requests(estimators.load(), kind):
+        print(line)
