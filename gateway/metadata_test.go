@@ -159,7 +159,7 @@ func TestStatisticsTellRowsFromRuns(t *testing.T) {
 		if held.Load() {
 			return block(ctx)
 		}
-		time.Sleep(20 * time.Millisecond) // for one row and for four
+		time.Sleep(60 * time.Millisecond) // for one row and for four
 		return nil
 	}
 	route := g.model("mozart", version{name: "1", weight: 1, model: model})
