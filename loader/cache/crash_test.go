@@ -98,7 +98,11 @@ func work(dir, source string) error {
 		if rand.IntN(3) == 0 {
 			ref.Digest = ""
 		}
-		c.Keep([]store.Ref{refs[rand.IntN(len(refs))]})
+		keep := refs[rand.IntN(len(refs))]
+		c.Keep([]store.Ref{keep})
+		c.mu.Lock()
+		kept := c.keeping[keep] != nil // it was there, and stays
+		c.mu.Unlock()
 		path, release, err := remote.Fetch(context.Background(), ref, nil)
 		if err != nil {
 			if strings.Contains(err.Error(), "are in use or kept") {
@@ -110,6 +114,11 @@ func work(dir, source string) error {
 		a, err := artifact.Verify(context.Background(), path)
 		if err != nil || a.Digest != digest {
 			return fmt.Errorf("%s while it is held: %v, %w", ref.URI, a, err)
+		}
+		if kept {
+			if a, err := artifact.Verify(context.Background(), c.entryDir(keep.Digest)); err != nil {
+				return fmt.Errorf("%s while it is kept: %v, %w", keep.URI, a, err)
+			}
 		}
 		if ref.Digest == "" {
 			c.Pin("m/1", ref, digest)
@@ -204,7 +213,7 @@ func TestProcessesThatShareACacheAndAreKilledAtAnyMomentLeaveItWhole(t *testing.
 	tidy(t, dir)
 	t.Logf("%d kills of processes that share a cache, %d of them with a download under way, %d after entries had come or gone: %d torn entries, %d downloads left to go on with",
 		kills, interrupted, changed, torn, left)
-	if interrupted < kills/10 || changed < kills/10 {
+	if interrupted < 3 || changed < 3 {
 		t.Error("too little was under way: these kills show nothing")
 	}
 }

@@ -150,7 +150,8 @@ func (d *download) listed(ctx context.Context, body []byte) (*entry, error) {
 	defer s.close()
 	if e := d.cache.hold(ctx, digest); e != nil { // somebody else was faster, or it had no stated digest
 		d.renewed(e)
-		return e, s.free()
+		s.done()
+		return e, nil
 	}
 	if err := d.fill(ctx, s, manifest.Files, body); err != nil {
 		if diskFull(err) {

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/store"
 )
 
@@ -217,4 +219,40 @@ func TestACacheThatCannotBeWrittenIsAmongTheTemporaryFiles(t *testing.T) {
 	if _, err := Open("", plenty, Options{}); err == nil || !strings.Contains(err.Error(), "not this user's own") {
 		t.Errorf("got %v", err)
 	}
+}
+
+func TestManyWhoWantTheSameFetchItOnce(t *testing.T) {
+	s, dir := newShop(), t.TempDir()
+	caches := []*Cache{open(t, dir, plenty), open(t, dir, plenty)}
+	for round := range 30 {
+		name := fmt.Sprint(round)
+		source, digest := packed(t, name, map[string][]byte{"own/weights.bin": noise(50_000, byte(round))})
+		s.put(t, name, source)
+		asked := len(s.reads)
+		var wg sync.WaitGroup
+		for i := range 12 {
+			wg.Go(func() {
+				path, release, err := caches[i%2].Store(s).Fetch(t.Context(), store.Ref{URI: "shop:" + name, Digest: digest}, nil)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer release()
+				if a, err := artifact.Verify(t.Context(), path); err != nil || a.Digest != digest {
+					t.Errorf("%v %v", a, err)
+				}
+			})
+		}
+		wg.Wait()
+		models := 0
+		for _, read := range s.reads[asked:] {
+			if read == "model.onnx" {
+				models++
+			}
+		}
+		if models != 1 {
+			t.Errorf("the model was read %d times", models)
+		}
+	}
+	tidy(t, dir)
 }

@@ -33,7 +33,9 @@ func (c *Cache) stage(ctx context.Context, key string) (*staging, error) {
 	s := &staging{cache: c, dir: filepath.Join(c.dir, stagingDir, key)}
 	var err error
 	s.lock, err = await(ctx, func() (*lock, error) {
-		if err := os.MkdirAll(filepath.Join(s.dir, filesDir), 0o700); err != nil {
+		// Nothing is made in it before it is this process's: whoever has it may
+		// be removing it.
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
 			return nil, err
 		}
 		l, err := lockAt(s.dir, syscall.LOCK_EX)
@@ -45,7 +47,6 @@ func (c *Cache) stage(ctx context.Context, key string) (*staging, error) {
 	if err != nil {
 		return nil, plain(err)
 	}
-	// Whoever had it before may have ended with it between the two.
 	err = os.MkdirAll(filepath.Join(s.dir, filesDir), 0o700)
 	if err == nil {
 		now := time.Now()
@@ -69,6 +70,13 @@ func (s *staging) close() {
 
 // free removes all that came.
 func (s *staging) free() error { return plain(os.RemoveAll(s.dir)) }
+
+// done removes what nobody needs any more, since the artifact is in the cache.
+func (s *staging) done() {
+	if err := s.free(); err != nil {
+		s.cache.log.Warn("a download leaves something behind", "error", err)
+	}
+}
 
 // clear begins anew.
 func (s *staging) clear() error {
@@ -144,9 +152,7 @@ func (s *staging) commit(ctx context.Context, digest string) (*entry, error) {
 		return nil, errors.New("the artifact cannot be opened in the cache")
 	}
 	e.touch()
-	if err := s.free(); err != nil {
-		s.cache.log.Warn("a complete download leaves something behind", "digest", digest, "error", err)
-	}
+	s.done()
 	return e, nil
 }
 
