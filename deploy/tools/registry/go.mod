@@ -5,7 +5,7 @@
 //	go build -o CACHE/bin/registry-3.1.2 github.com/distribution/distribution/v3/cmd/registry
 module github.com/segue-serving/segue/deploy/tools/registry
 
-go 1.26
+go 1.26.0
 
 tool github.com/distribution/distribution/v3/cmd/registry
 
