@@ -67,6 +67,11 @@ func (o *origin) folder(ctx context.Context, sum string) ([]listed, error) {
 	if got := md5.Sum(text); hex.EncodeToString(got[:])+folderMark != sum {
 		return nil, errDiffers("the list of the folder's files")
 	}
+	return parseList(text)
+}
+
+// parseList reads a folder's list and refuses names that leave the folder.
+func parseList(text []byte) ([]listed, error) {
 	var files []listed
 	if err := json.Unmarshal(text, &files); err != nil {
 		return nil, store.Permanent(fmt.Errorf("the list of the folder's files is damaged: %w", err))
