@@ -30,9 +30,7 @@ class Kind:
     """From rows of the data to those that remain and their measurements."""
 
 
-def _as_they_are(
-    data: Wine, rows: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], Floats]:
+def _as_they_are(data: Wine, rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], Floats]:
     return rows, data.features[rows]
 
 
