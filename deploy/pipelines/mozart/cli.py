@@ -31,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 example="stretch --limit 20 > drifted.jsonl",
                 arguments=_add_drift,
                 run=_drift,
-            )
+            ),
+            "reference": command.Verb(
+                text="make the drift profiles of the released versions again",
+                example="--json",
+                arguments=command.add_folder,
+                run=_reference,
+            ),
         },
     )
     return command.run(pipeline, arguments)
@@ -56,7 +62,8 @@ def _train(folder: Path, results: Path) -> command.Document:
     }
     versions["3"] = pack.spoil(versions["2"])
     document = held_out.measure(versions, asked)
-    digests = pack.write(versions, folder, evaluate.SEED, evaluate.HELD_OUT)
+    pack.write(versions, folder, evaluate.SEED, evaluate.HELD_OUT)
+    digests = pack.add_references(seen, list(versions), folder)
     report.write_released(results, document)
     say(f"written: {results}/released.json, released.md")
     return {"digests": digests, **document}
@@ -76,6 +83,12 @@ def _drift(options: argparse.Namespace) -> None:
     drifted = seen if options.kind == drift.SEEN else drift.KINDS[options.kind].make(asked)
     for line in drift.requests(drifted, options.limit, options.seed, options.per_piece):
         print(line)
+
+
+def _reference(options: argparse.Namespace) -> command.Document:
+    seen, _ = _held_out(dataset.load())
+    versions = [*evaluate.ARCHITECTURES, "3"]
+    return {"digests": pack.add_references(seen, versions, options.folder)}
 
 
 def _held_out(data: Dataset) -> tuple[Dataset, Dataset]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mozart import LABELS, corpus, export, rolls, synthetic
+from mozart.dataset import Dataset
 from mozart.model import Network
-from segue_pipelines import release
+from segue_pipelines import reference, release
 from segue_pipelines.artifact import Artifact, Golden, Provenance
 from segue_pipelines.tensor import Tensor, request
 
@@ -73,6 +74,20 @@ def write(versions: Mapping[str, Network], folder: Path, seed: int, fold: int) -
     }
     release.write_request(folder, MODEL, example())
     return made
+
+
+def add_references(data: Dataset, versions: Sequence[str], folder: Path) -> dict[str, str]:
+    """Adds what drift is measured from to released versions; their digests by version.
+
+    Windows of one work are alike, so the work is their unit.
+    """
+    rows = reference.Rows(
+        inputs=tensor(data.rolls),
+        labels=data.targets(),
+        source=f"music21 {corpus.version()} corpus, what the versions learned from",
+        units=data.works,
+    )
+    return {version: reference.add(MODEL, version, rows, folder) for version in versions}
 
 
 def example() -> dict[str, object]:

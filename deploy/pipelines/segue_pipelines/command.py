@@ -85,6 +85,11 @@ def _add_results(parser: argparse.ArgumentParser) -> None:
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
     _add_results(parser)
+    add_folder(parser)
+
+
+def add_folder(parser: argparse.ArgumentParser) -> None:
+    """Adds --folder, where releases go."""
     parser.add_argument(
         "--folder",
         type=Path,

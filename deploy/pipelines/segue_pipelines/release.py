@@ -26,13 +26,18 @@ def release(artifact: Artifact, version: str, folder: Path) -> str:
     and returns the version's digest."""
     target = folder / "models" / artifact.model / version
     found = artifact.write(target)
-    document = folder / f"{artifact.model}.yaml"
-    text = document.read_text(encoding="utf-8")
-    uri = f"file:models/{artifact.model}/{version}"
-    document.write_text(with_digest(text, uri, found), encoding="utf-8")
+    write_digest(folder, artifact.model, version, found)
     size = sum(f.stat().st_size for f in target.iterdir())
     say(f"released {artifact.model} version {version}: {size / 1024:.0f} KiB, {found}")
     return found
+
+
+def write_digest(folder: Path, model: str, version: str, digest: str) -> None:
+    """Writes a version's digest into the model's document."""
+    document = folder / f"{model}.yaml"
+    text = document.read_text(encoding="utf-8")
+    uri = f"file:models/{model}/{version}"
+    document.write_text(with_digest(text, uri, digest), encoding="utf-8")
 
 
 def with_digest(text: str, uri: str, digest: str) -> str:

@@ -29,7 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 example="alcohol > drifted.jsonl",
                 arguments=lambda parser: parser.add_argument("kind", choices=list(drift.KINDS)),
                 run=lambda options: _drift(options.kind),
-            )
+            ),
+            "reference": command.Verb(
+                text="make the drift profiles of the released versions again",
+                example="--json",
+                arguments=command.add_folder,
+                run=lambda options: {
+                    "digests": pack.add_references(
+                        estimators.load(), list(estimators.versions()), options.folder
+                    )
+                },
+            ),
         },
     )
     return command.run(pipeline, arguments)
@@ -63,7 +73,9 @@ def train(folder: Path, _results: Path) -> command.Document:
     """Fits both versions to all of the data and releases them; what they are worth on held-out
     data is for evaluate to say."""
     data = estimators.load()
-    return {"digests": pack.write(estimators.fit(data), data, folder)}
+    fitted = estimators.fit(data)
+    pack.write(fitted, data, folder)
+    return {"digests": pack.add_references(data, list(fitted), folder)}
 
 
 def _drift(kind: str) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import sklearn
 from sklearn.pipeline import Pipeline
 
-from segue_pipelines import release
+from segue_pipelines import reference, release
 from segue_pipelines.artifact import Artifact, Golden, Provenance
 from segue_pipelines.tensor import Tensor, request
 from tabular import MODEL, estimators, export
@@ -44,6 +44,16 @@ def artifact(fitted: Pipeline, data: Wine) -> Artifact:
         absolute=1e-5,
         relative=1e-4,
     )
+
+
+def add_references(data: Wine, versions: Sequence[str], folder: Path) -> dict[str, str]:
+    """Adds what drift is measured from to released versions; their digests by version."""
+    rows = reference.Rows(
+        inputs=Tensor(export.FEATURES, data.features.astype(np.float32)),
+        labels=data.targets,
+        source=f"scikit-learn {sklearn.__version__} load_wine, all 178 rows",
+    )
+    return {version: reference.add(MODEL, version, rows, folder) for version in versions}
 
 
 def write(fitted: Mapping[str, Pipeline], data: Wine, folder: Path) -> dict[str, str]:
