@@ -18,19 +18,19 @@ import (
 
 // profiling are the flags of profile.
 type profiling struct {
-	artifact, output, via, viaKeyFile, label, unit, source string
-	options                                                drift.Options
-	kinds                                                  map[string]string
-	calibrate                                              bool
-	window, windows                                        int
-	falseAlarms                                            float64
-	every                                                  time.Duration
+	artifact, output, via, viaKeyFile, label, unit, source, fromLive string
+	options                                                          drift.Options
+	kinds                                                            map[string]string
+	calibrate                                                        bool
+	window, windows                                                  int
+	falseAlarms                                                      float64
+	every                                                            time.Duration
 }
 
 func (c *cli) profileCommand() *cobra.Command {
 	var p profiling
 	cmd := &cobra.Command{
-		Use:   "profile DATA",
+		Use:   "profile [DATA]",
 		Short: "Make the reference that a model's inputs and answers are compared with",
 		Long: `Make the reference that a model's inputs and answers are compared with.
 
@@ -40,17 +40,30 @@ model's inputs and outputs, as name[3] where a row has several values. Answers
 come from the data or from a gateway (--via); with labels beside them the
 expected accuracy is watched too.
 
+With --from-live there is no DATA: the reference is what the fleet has counted of a
+version in the last 24 hours, in the bins of the profile that its artifact holds.
+
 With --calibrate half of the data makes a reference and windows of the other
 half are compared with it, to show how many false alarms there are.`,
 		Example: `  seguectl profile train.parquet --artifact models/fraud/3 --label is_fraud
   seguectl profile train.npz --artifact models/mozart/1 --via http://localhost:8000/v2/models/mozart/versions/1
-  seguectl profile train.csv --artifact models/fraud/3 --calibrate --window 2000`,
-		Args: cobra.ExactArgs(1),
-		RunE: c.verb(func(ctx context.Context, args []string) (report, error) { return c.profile(ctx, args[0], &p) }),
+  seguectl profile train.csv --artifact models/fraud/3 --calibrate --window 2000
+  seguectl profile --from-live fraud/3 --artifact models/fraud/3 -o live-profile.json`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: c.verb(func(ctx context.Context, args []string) (report, error) {
+			switch {
+			case (p.fromLive == "") == (len(args) == 0):
+				return nil, usageError{errors.New("a profile is made of DATA or, without it, of what --from-live names")}
+			case p.fromLive != "":
+				return c.with(ctx, func(s *source) (report, error) { return c.profileLive(ctx, s, &p) })
+			}
+			return c.profile(ctx, args[0], &p)
+		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&p.artifact, "artifact", "", "the model's folder or .onnx file")
 	f.StringVarP(&p.output, "output", "o", artifact.ProfileFile, "where the profile is written")
+	f.StringVar(&p.fromLive, "from-live", "", "MODEL/VERSION whose live counts are the reference")
 	f.StringVar(&p.via, "via", "", "URL of the model at a gateway that gives the answers")
 	f.StringVar(&p.viaKeyFile, "via-key-file", "", "file with the API key for --via")
 	f.StringVar(&p.label, "label", "", "the column or array with the right class (default label or labels)")
@@ -145,14 +158,20 @@ func (c *cli) profile(ctx context.Context, data string, p *profiling) (report, e
 	if err := os.WriteFile(p.output, body, 0o644); err != nil {
 		return nil, err
 	}
-	r := &profileReport{Output: p.output, Samples: profile.Samples, Rows: builder.Rows(), Notes: profile.Notes}
-	for _, f := range profile.Features {
-		r.Features = append(r.Features, profiledFeature{f.Name, f.Kind, len(f.Series), len(f.Series[0].Reference.Bins)})
-	}
+	r := newProfileReport(p.output, profile, builder.Rows())
 	if half != nil {
 		r.Calibration, err = half.run(ctx)
 	}
 	return r, err
+}
+
+// newProfileReport says what a profile of so many rows holds.
+func newProfileReport(output string, profile *drift.Profile, rows uint64) *profileReport {
+	r := &profileReport{Output: output, Samples: profile.Samples, Rows: rows, Notes: profile.Notes}
+	for _, f := range profile.Features {
+		r.Features = append(r.Features, profiledFeature{f.Name, f.Kind, len(f.Series), len(f.Series[0].Reference.Bins)})
+	}
+	return r
 }
 
 func (p *profiling) parseKinds() error {

@@ -198,8 +198,8 @@ func TestAProfileThatDoesNotFitTurnsDriftOffAndSaysWhy(t *testing.T) {
 		"another version":      {profile: strings.Replace(good, `"version": "1"`, `"version": "7"`, 1), want: `made for version "7", not for "1"`},
 		"another schema":       {profile: strings.Replace(good, `"schema": 1`, `"schema": 2`, 1), want: "schema: 2 is not supported"},
 		"another signature":    {profile: good, sig: &otherSignature, want: `input "x" was FP32, the model's is FP64`},
-		"no feature is left":   {profile: good, drift: configs.Drift{Features: []string{"y"}}, want: `none of the profile's features is left to compare: the profile has no feature "y"`},
-		"all features are out": {profile: good, drift: configs.Drift{Exclude: []string{"x[0]", "x[1]", "p.class", "p.confidence"}}, want: "none of the profile's features is left"},
+		"no feature is left":   {profile: good, drift: configs.Drift{Features: []string{"y"}}, want: `no feature is left to compare: the profile has no feature "y"`},
+		"all features are out": {profile: good, drift: configs.Drift{Exclude: []string{"x[0]", "x[1]", "p.class", "p.confidence"}}, want: "no feature is left"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, newKeys(), newClock(), "a")

@@ -160,25 +160,13 @@ func (t *Target) choose(profile *drift.Profile) (*drift.Profile, []string, error
 	if len(t.features)+len(t.exclude) == 0 {
 		return profile, notes, nil
 	}
-	fewer := drift.Profile{
-		Schema: profile.Schema, Model: profile.Model, Version: profile.Version, Signature: profile.Signature, Source: profile.Source,
-		Samples: profile.Samples, Seed: profile.Seed, Notes: profile.Notes,
-	}
-	for _, f := range profile.Features {
-		if len(t.features) > 0 && !slices.Contains(t.features, f.Name) || slices.Contains(t.exclude, f.Name) {
-			continue
-		}
-		fewer.Features = append(fewer.Features, f)
-	}
-	if len(fewer.Features) == 0 {
-		return nil, nil, fmt.Errorf("drift: none of the profile's features is left to compare: %s", strings.Join(notes, "; "))
-	}
-	body, err := fewer.Marshal()
+	fewer, err := profile.With(func(name string) bool {
+		return (len(t.features) == 0 || slices.Contains(t.features, name)) && !slices.Contains(t.exclude, name)
+	})
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w: %s", err, strings.Join(notes, "; "))
 	}
-	profile, err = drift.Parse(body)
-	return profile, notes, err
+	return fewer, notes, nil
 }
 
 // add counts a sample.
