@@ -14,6 +14,7 @@ import (
 	"github.com/segue-serving/segue/cmd/segue/seguetest"
 	"github.com/segue-serving/segue/configs"
 	"github.com/segue-serving/segue/configs/consul/consultest"
+	"github.com/segue-serving/segue/loader/store/storetest"
 	"github.com/segue-serving/segue/loader/store/storetest/toxic"
 )
 
@@ -93,15 +94,10 @@ func TestAFailingStoreFailsTheNewVersionAlone(t *testing.T) {
 }
 
 func TestAFullDiskFailsTheNewVersionAlone(t *testing.T) {
-	disk := t.TempDir()
-	if err := syscall.Mount("segue", disk, "tmpfs", 0, "size=4m"); err != nil {
-		t.Fatalf("this test needs the right to mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(disk, syscall.MNT_DETACH); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
+	storetest.OnDisk(t, 4<<20, func(disk string) { fullDisk(t, disk) })
+}
+
+func fullDisk(t *testing.T, disk string) {
 	f := newFar(t, filepath.Join(disk, "state"))
 	ballast := filepath.Join(disk, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 4<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/store"
+	"github.com/segue-serving/segue/loader/store/storetest"
 )
 
 // sized is an artifact in the shop that takes about n MiB.
@@ -127,23 +128,11 @@ func TestTheMetricIsWhatLiesThere(t *testing.T) {
 	}
 }
 
-// tmpfs mounts a file system of a size, and unmounts it when the test ends.
-func tmpfs(t *testing.T, size int) string {
-	t.Helper()
-	dir := t.TempDir()
-	if err := syscall.Mount("segue", dir, "tmpfs", 0, fmt.Sprintf("size=%d", size)); err != nil {
-		t.Fatalf("this test needs the right to mount a tmpfs: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := syscall.Unmount(dir, 0); err != nil {
-			t.Errorf("unmount: %v", err)
-		}
-	})
-	return dir
+func TestAFullDiskFailsTheNewVersionOnly(t *testing.T) {
+	storetest.OnDisk(t, 8<<20, func(disk string) { fullDisk(t, disk) })
 }
 
-func TestAFullDiskFailsTheNewVersionOnly(t *testing.T) {
-	disk := tmpfs(t, 8<<20)
+func fullDisk(t *testing.T, disk string) {
 	dir := filepath.Join(disk, "artifacts")
 	s := newShop()
 	a, b := sized(t, s, "a", 3), sized(t, s, "b", 3)
