@@ -183,7 +183,7 @@ func TestWrongUsageIsRefusedBeforeAnythingIsMeasured(t *testing.T) {
 			t.Errorf("%v: got %v, want %q; printed %s", arguments, err, says, &stdout)
 		}
 	}
-	f("no built-in scenario \"speed\": want cnn, mix, overload-cnn, overload, peers-cnn, peers-more, peers-sweep, peers-tiny, swaps, sweep, tiny", "--scenario", "speed")
+	f("no built-in scenario \"speed\": want cnn, drift, mix, overload-cnn, overload, peers-cnn, peers-more, peers-sweep, peers-tiny, swaps, sweep, tiny", "--scenario", "speed")
 	f("--rounds is 0", "--rounds", "0")
 	f("--seconds is -1", "--seconds", "-1")
 	f(`unknown argument "swaps"`, "swaps")

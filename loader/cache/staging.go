@@ -35,14 +35,17 @@ func (c *Cache) stage(ctx context.Context, key string) (*staging, error) {
 	s.lock, err = await(ctx, func() (*lock, error) {
 		// Nothing is made in it before it is this process's: whoever has it may
 		// be removing it.
-		if err := os.MkdirAll(s.dir, 0o700); err != nil {
-			return nil, err
+		err := os.MkdirAll(s.dir, 0o700)
+		if err == nil {
+			var l *lock
+			if l, err = lockAt(s.dir, syscall.LOCK_EX); err == nil {
+				return l, nil
+			}
 		}
-		l, err := lockAt(s.dir, syscall.LOCK_EX)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, errBusy // it was completed in this moment
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrExist) {
+			return nil, errBusy // it was completed in this moment, or begun
 		}
-		return l, err
+		return nil, err
 	})
 	if err != nil {
 		return nil, plain(err)
