@@ -54,8 +54,9 @@ type book struct {
 
 // page is this gateway's part of the window that a stream is at.
 type page struct {
-	window uint64
-	counts map[string]*drift.Window // by version
+	window  uint64
+	started time.Time
+	counts  map[string]*drift.Window // by version
 }
 
 func newBooks(m *Monitor) *books { return &books{m: m, of: map[string]*book{}} }
@@ -131,7 +132,7 @@ func (b *books) round(ctx context.Context, w *watch, k *book, now time.Time) err
 		k.turn(w, report)
 	}
 	k.enter(b.m, w, now)
-	return errors.Join(err, b.write(ctx, w, k, report, now))
+	return errors.Join(err, b.write(ctx, w, k, now))
 }
 
 // turn begins the pages of windows that are new.
@@ -145,7 +146,7 @@ func (k *book) turn(w *watch, report *configs.DriftReport) {
 	for name, s := range wanted {
 		at, known := report.Windows[name]
 		if known && at.Basis == s.basis && (k.pages[name] == nil || k.pages[name].window != at.Number) {
-			k.pages[name] = &page{window: at.Number, counts: map[string]*drift.Window{}}
+			k.pages[name] = &page{window: at.Number, started: at.Started, counts: map[string]*drift.Window{}}
 			k.changed = true
 		}
 	}
@@ -160,11 +161,12 @@ func (k *book) enter(m *Monitor, w *watch, now time.Time) {
 		if judged && slices.Contains(control.versions, version) && control.profile != t.reference() {
 			guest = control.profile
 		}
-		taken, some := t.take()
-		t.host(guest)
-		if t.reference() == nil {
+		if t.reference() == nil || !k.open(streams, version) {
+			t.host(guest)
 			continue
 		}
+		taken, some := t.take()
+		t.host(guest)
 		if k.weeks[version] == nil || k.weeks[version].digest != t.version.Digest {
 			k.weeks[version] = loadWeek(m, w.Name, t)
 		}
@@ -173,7 +175,9 @@ func (k *book) enter(m *Monitor, w *watch, now time.Time) {
 		}
 		k.changed = true
 		k.weeks[version].add(taken.own, now)
-		k.pages[configs.DriftStreamOf(version)].add(version, taken.own)
+		if own := k.pages[configs.DriftStreamOf(version)]; own != nil { // there is none where only the control is compared
+			own.add(version, taken.own)
+		}
 		if judged && slices.Contains(control.versions, version) {
 			for _, counted := range []*drift.Window{taken.own, taken.guest} {
 				if counted != nil && counted.Profile() == control.profile {
@@ -185,11 +189,19 @@ func (k *book) enter(m *Monitor, w *watch, now time.Time) {
 	}
 }
 
-// add counts for a version; a page that is not there takes nothing.
-func (p *page) add(version string, counted *drift.Window) {
-	if p == nil {
-		return
+// open reports that every stream that a version is counted in has a page: what
+// is counted before its first window begins waits for it.
+func (k *book) open(streams map[string]stream, version string) bool {
+	for name, s := range streams {
+		if slices.Contains(s.versions, version) && k.pages[name] == nil {
+			return false
+		}
 	}
+	return true
+}
+
+// add counts for a version.
+func (p *page) add(version string, counted *drift.Window) {
 	sum := p.counts[version]
 	if sum == nil || sum.Merge(counted) != nil {
 		p.counts[version] = counted.Clone()
@@ -197,12 +209,12 @@ func (p *page) add(version string, counted *drift.Window) {
 }
 
 // write writes the book where there is anything new.
-func (b *books) write(ctx context.Context, w *watch, k *book, report *configs.DriftReport, now time.Time) error {
+func (b *books) write(ctx context.Context, w *watch, k *book, now time.Time) error {
 	if !k.changed {
 		return nil
 	}
 	c := k.written
-	c.Model, c.Epoch, c.Instance, c.At, c.Streams = w.Name, b.m.opts.Epoch, b.m.opts.Instance, now.UTC(), k.encode(report, now)
+	c.Model, c.Epoch, c.Instance, c.At, c.Streams = w.Name, b.m.opts.Epoch, b.m.opts.Instance, now.UTC(), k.encode(now)
 	c = fitting(c)
 	written, err := configs.PutDriftCounts(ctx, b.m.opts.Store, c)
 	switch {
@@ -226,14 +238,14 @@ func (b *books) write(ctx context.Context, w *watch, k *book, report *configs.Dr
 }
 
 // encode are the pages as they are stored.
-func (k *book) encode(report *configs.DriftReport, now time.Time) []configs.DriftStream {
+func (k *book) encode(now time.Time) []configs.DriftStream {
 	var streams []configs.DriftStream
 	for name, p := range k.pages {
 		s := configs.DriftStream{Name: name, Window: p.window, Counts: map[string][]byte{}}
 		for version, counts := range p.counts {
 			s.Counts[version] = encodeWindow(counts)
 			if week := k.weeks[version]; week != nil && name == configs.DriftStreamOf(version) {
-				s.LastWeek = encodeWindow(week.before(report.Windows[name].Started, now))
+				s.LastWeek = encodeWindow(week.before(p.started, now))
 				s.Day = encodeWindow(week.day(now))
 			}
 		}

@@ -255,3 +255,80 @@ func TestAnotherArtifactBeginsAnew(t *testing.T) {
 		t.Error("a change of thresholds begins the windows anew")
 	}
 }
+
+func TestWhatIsCountedBeforeTheFirstWindowBeginsIsInIt(t *testing.T) {
+	store, at := newKeys(), newClock()
+	n := newNode(t, store, at, "a")
+	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
+	n.see("1", random(3), 600, 0)
+	n.write() // there is no window yet
+	n.pass()
+	n.see("1", random(4), 400, 0)
+	n.write()
+	at.at = at.at.Add(time.Minute)
+	n.pass()
+	if c := judged(t, store.report(t), "1", "training"); c.Samples != 1000 {
+		t.Errorf("%s", brief(c))
+	}
+}
+
+func TestAStoreThatIsAwayLosesNothing(t *testing.T) {
+	store, at := newKeys(), newClock()
+	n := newNode(t, store, at, "a")
+	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
+	n.pass()
+	n.see("1", random(3), 300, 0)
+	n.write()
+	store.down = true
+	for i := range 3 {
+		n.see("1", random(uint64(10+i)), 200, 0)
+		n.write()
+		n.pass()
+	}
+	if log := n.log.String(); strings.Count(log, "are not exchanged") != 1 || strings.Count(log, "is not judged for now") != 1 {
+		t.Errorf("logged\n%s", log)
+	}
+	store.down = false
+	n.see("1", random(5), 100, 0)
+	n.write()
+	at.at = at.at.Add(time.Minute)
+	n.pass()
+	if c := judged(t, store.report(t), "1", "training"); c.Samples != 1000 {
+		t.Errorf("%s", brief(c))
+	}
+	// Its key was swept meanwhile: it writes again.
+	n.write()
+	n.see("1", random(6), 100, 0)
+	for key := range store.items {
+		if strings.HasPrefix(key, "drift/m/a-") {
+			delete(store.items, key)
+		}
+	}
+	n.write()
+	n.write()
+	if counts, _, err := configs.ListDrift(t.Context(), store, "m"); err != nil || len(counts) != 1 {
+		t.Errorf("%d writers, %v", len(counts), err)
+	}
+}
+
+func TestAModelThatIsFollowedNoMoreTakesItsCountsAway(t *testing.T) {
+	store, at := newKeys(), newClock()
+	n := newNode(t, store, at, "a")
+	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
+	n.pass()
+	n.see("1", random(3), 300, 0)
+	n.write()
+	n.Follow(nil)
+	n.write()
+	if counts, _, err := configs.ListDrift(t.Context(), store, "m"); err != nil || len(counts) != 0 {
+		t.Errorf("%d writers, %v", len(counts), err)
+	}
+	if _, _, ok := n.State("m"); ok || len(n.showing()) != 0 {
+		t.Error("it is shown still")
+	}
+	at.at = at.at.Add(25 * time.Hour)
+	n.pass()
+	if len(store.items) != 0 {
+		t.Errorf("%d keys are left after a day", len(store.items))
+	}
+}

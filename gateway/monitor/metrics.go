@@ -56,7 +56,7 @@ func (m *Monitor) Collect(to chan<- prometheus.Metric) {
 	}
 	for name, t := range kept {
 		// A version that has left keeps its series for as long as others do.
-		if w := models[name[0]]; w == nil || w.targets[name[1]] == nil || w.Drift.ExportBins {
+		if t.exported.Load() {
 			t.collect(to, name[0], name[1])
 		}
 	}

@@ -105,10 +105,11 @@ func (m *Monitor) Follow(models []Model) {
 			key := targetKey(model.Drift, v)
 			if old := m.models[model.Name]; old != nil && old.targets[v.Name] != nil && old.targets[v.Name].key == key {
 				w.targets[v.Name] = old.targets[v.Name]
-				continue
+			} else {
+				w.targets[v.Name] = newTarget(model, v, key, m.inbox)
+				m.kept[[2]string{model.Name, v.Name}] = w.targets[v.Name]
 			}
-			w.targets[v.Name] = newTarget(model, v, key, m.inbox)
-			m.kept[[2]string{model.Name, v.Name}] = w.targets[v.Name]
+			w.targets[v.Name].exported.Store(model.Drift.ExportBins)
 		}
 		next[model.Name] = w
 	}

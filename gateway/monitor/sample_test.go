@@ -165,7 +165,8 @@ func TestTheRateOfSamplesFollowsTheRequests(t *testing.T) {
 	if got := draws(); got != 100_000 {
 		t.Errorf("%d of 100000 after a quiet second", got)
 	}
-	// Counting takes a hundredth of a core.
+	// Counting takes a hundredth of a core, as far as that is known.
+	n.see("1", random(1), enoughSamples, 0)
 	target.mu.Lock()
 	target.cost = time.Millisecond
 	target.mu.Unlock()
@@ -245,5 +246,21 @@ func TestARequestThatIsNotAsTheProfileSaysIsNotCounted(t *testing.T) {
 	}
 	if s := target.state(); s.Unfit != 2 || s.Samples != 0 || strings.Count(n.log.String(), "not counted") != 1 {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestASampleThatWaitsForACoreCostsNoMore(t *testing.T) {
+	cost := costOf(0, 30*time.Microsecond)
+	for range 100 {
+		cost = costOf(cost, 20*time.Microsecond)
+	}
+	if once := costOf(cost, 50*time.Millisecond); once > 25*time.Microsecond {
+		t.Errorf("one that waited makes it %v", once)
+	}
+	for range 300 {
+		cost = costOf(cost, time.Millisecond)
+	}
+	if cost != time.Millisecond {
+		t.Errorf("many that take longer make it %v", cost)
 	}
 }

@@ -13,10 +13,22 @@ const (
 	// countingShare is the part of one core that counting samples may take: what
 	// is costly to count is sampled less often.
 	countingShare = 0.01
-	// costMemory is how much of what a sample took to count is remembered when
-	// the next one is known.
-	costMemory = 0.9
+	// costGrowth is by how much what a sample takes may seem to grow with the
+	// next one.
+	costGrowth = 1.02
+	// enoughSamples say what one takes to count; before, nobody is held to it.
+	enoughSamples = 20
 )
+
+// costOf is what a sample takes to count once another one has taken so long. On
+// a busy machine a sample waits for a core, and takes no more work for that: so
+// the quickest count, and slower ones only where there are many in a row.
+func costOf(before, took time.Duration) time.Duration {
+	if before == 0 {
+		return took
+	}
+	return min(took, time.Duration(costGrowth*float64(before))+1)
+}
 
 // demand is how many requests a second a version answers.
 type demand struct {

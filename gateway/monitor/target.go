@@ -34,6 +34,10 @@ type Target struct {
 	// large to look at, unfit those that are not as the profile says.
 	dropped, large, unfit atomic.Uint64
 
+	// exported reports that the document, or the last one that had the version,
+	// wants its counts exported.
+	exported atomic.Bool
+
 	mu sync.Mutex
 	// loaded reports that the profile was looked for, off why the version is not
 	// compared, empty where it is.
@@ -47,7 +51,7 @@ type Target struct {
 	// guest counts the same samples in the bins of another version's profile,
 	// that of a rollout's other arm; nil where nobody asks for that.
 	guest *drift.Window
-	// cost is about what one sample takes to count.
+	// cost is what one sample takes to count where nothing else is in the way.
 	cost time.Duration
 
 	// answers is what was answered when shares were dealt out last. It belongs to
@@ -188,10 +192,7 @@ func (t *Target) add(s *sample, log *slog.Logger) {
 		_ = t.guest.Add(s.inputs, s.outputs, s.unit)
 	}
 	took := time.Since(began)
-	if t.cost == 0 {
-		t.cost = took
-	}
-	t.cost = time.Duration(costMemory*float64(t.cost) + (1-costMemory)*float64(took))
+	t.cost = costOf(t.cost, took)
 }
 
 // taken is what was counted since it was taken last: in the target's own bins,
@@ -259,9 +260,12 @@ func (t *Target) reference() *drift.Profile {
 	return t.profile
 }
 
-// costs is about what one sample takes to count, 0 where that is not known.
+// costs is what one sample takes to count, 0 where that is not known.
 func (t *Target) costs() time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.fresh == nil || t.total.Rows()+t.fresh.Rows() < enoughSamples {
+		return 0
+	}
 	return t.cost
 }
