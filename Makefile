@@ -89,7 +89,7 @@ soak: build parts ## Full counts of the promises that make test holds at reduced
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -v ./gateway/rollout 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/rollouts.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -p 1 -v -run 'ToAFleet|FleetDecides|BadCanary|Identical|TellsABad|TellABad' ./gateway ./cmd/segue 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/fleets.txt
 	@SEGUE_SOAK=1 go test -count=1 -timeout 60m -p 1 -v -run 'Killed' ./loader/cache ./cmd/segue 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/crashes.txt
-	@SEGUE_SOAK=1 DRIFT_PLOT=$(abspath $(SOAK_RESULTS))/drift.svg go test -count=1 -timeout 60m -v -run 'CleanWindows|FirstWindow|Thumb' ./drift 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/drift.txt
+	@SEGUE_SOAK=1 DRIFT_PLOT=$(abspath $(SOAK_RESULTS))/drift-delays.svg go test -count=1 -timeout 60m -v -run 'CleanWindows|FirstWindow|Thumb' ./drift 2>&1 | grep -v '^=== ' | tee $(SOAK_RESULTS)/drift-alarms.txt
 
 .PHONY: bench
 bench: build parts ## Measure what needs no other servers (some 14 minutes; leave the machine alone)
