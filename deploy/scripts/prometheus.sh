@@ -18,10 +18,17 @@ mkdir -p "$(dirname "$target")"
 work=$(mktemp -d "$target.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 say "Fetching Prometheus $version (19 MB) …"
-if ! (cd "$work" && apt-get download -q "prometheus=$version" >log 2>&1); then
-	cat "$work/log" >&2
-	say "Try again after apt-get update, or set PROMETHEUS_DIR to a folder with prometheus and promtool 2.42 or later."
-	exit 1
+# download takes options of apt-get.
+download() { (cd "$work" && apt-get -q "$@" download "prometheus=$version" >>log 2>&1); }
+# The machine's lists of packages may be empty or old, and are root's to renew.
+own=(-o "Dir::State::Lists=$work/lists" -o "Dir::Cache=$work/cache")
+if ! download; then
+	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+	if ! apt-get -q "${own[@]}" update >>"$work/log" 2>&1 || ! download "${own[@]}"; then
+		cat "$work/log" >&2
+		say "Set PROMETHEUS_DIR to a folder with prometheus and promtool 2.42 or later."
+		exit 1
+	fi
 fi
 echo "$package_sha256  $(echo "$work"/*.deb)" | sha256sum --check --quiet >&2
 dpkg-deb -x "$work"/*.deb "$work/unpacked"
