@@ -168,6 +168,7 @@ func wantDriftAlarm(t *testing.T, within time.Duration, want string, fleet ...*s
 }
 
 func TestAFleetRaisesOneDriftAlarmWhoeverJudges(t *testing.T) {
+	t.Parallel() // it mostly waits
 	dir, digest := watchedWine(t)
 	agent := consultest.Start(t, consultest.Options{})
 	agent.Put(prefix+"settings", `{"schema": 1}`)

@@ -107,6 +107,7 @@ func (f *following) says(what string, of func(configs.ModelStatus) string) {
 }
 
 func TestGatewaysFollowARegistryThatFailsAndFlips(t *testing.T) {
+	t.Parallel() // it mostly waits
 	f := startFollowing(t)
 	waiting := func(m configs.ModelStatus) string { return m.Waiting }
 

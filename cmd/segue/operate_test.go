@@ -238,6 +238,7 @@ type session struct {
 }
 
 func TestAGatewayIsSeenForAsLongAsItLives(t *testing.T) {
+	t.Parallel() // it mostly waits
 	agent := consultest.Start(t, consultest.Options{})
 	agent.Put(prefix+"settings", `{"schema": 1}`)
 	agent.Put(prefix+"models/mozart", mozart(t, map[string]int{"1": 100}))

@@ -126,6 +126,7 @@ func query(server, expression string) (map[string]float64, error) {
 // All that the fleet counts is counted in its first window, so that both must
 // come to the same.
 func TestPrometheusComputesTheFleetsPSI(t *testing.T) {
+	t.Parallel() // it mostly waits
 	const enough = 600
 	dir, digest := watchedWine(t)
 	agent := consultest.Start(t, consultest.Options{})
