@@ -23,10 +23,20 @@ func (f *filler) float32s(n int, inList bool) error {
 	b, at := f.s.b, f.s.pos
 	dst := f.data[4*f.next:]
 	dst = dst[:4*n]
-	for at < len(b) && isSpace(b[at]) {
-		at++
-	}
-	for i := range n {
+	var run [runLength]decimal
+	for i := 0; i < n; i++ {
+		for inList {
+			// The last element has no comma behind it.
+			read, next := scanRun(&run, min(runLength, n-1-i), b, at)
+			float32Run(dst[4*i:], run[:read])
+			i, at = i+read, next
+			if read < runLength {
+				break
+			}
+		}
+		for at < len(b) && isSpace(b[at]) {
+			at++
+		}
 		mantissa, exponent, end, form := scanNumber(b, at)
 		value, ok := float32Of(mantissa, exponent, form)
 		if end < 0 || !ok {
@@ -42,11 +52,6 @@ func (f *filler) float32s(n int, inList bool) error {
 		at = end
 		if !inList {
 			break
-		}
-		// The common case, a comma and a digit, without a call.
-		if i+1 < n && at+1 < len(b) && b[at] == ',' && b[at+1] > ' ' {
-			at++
-			continue
 		}
 		next, ok := after(b, at, i+1 == n)
 		if !ok {

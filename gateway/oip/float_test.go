@@ -1,6 +1,7 @@
 package oip
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/big"
@@ -31,13 +32,34 @@ func parse(text string, size int) (value float64, ok bool) {
 	return slowFloat(b, size)
 }
 
+// parseInList reads one number as the first of a list, with enough behind it
+// that it is scanned together with others.
+func parseInList(text string, size int) (value float64, ok bool) {
+	body := "[" + text + ",  0" + strings.Repeat(",0", runWindow) + "]"
+	kind := runtime.FP64
+	if size == 32 {
+		kind = runtime.FP32
+	}
+	n := runWindow + 2
+	f := filler{s: &scanner{b: []byte(body)}, kind: kind, data: make([]byte, size/8*n)}
+	if f.row(n) != nil {
+		return 0, false
+	}
+	if size == 32 {
+		return float64(math.Float32frombits(binary.LittleEndian.Uint32(f.data))), true
+	}
+	return math.Float64frombits(binary.LittleEndian.Uint64(f.data)), true
+}
+
 func checkFloat(t *testing.T, text string) {
 	t.Helper()
 	for _, size := range []int{32, 64} {
 		want, err := strconv.ParseFloat(text, size)
-		got, ok := parse(text, size)
-		if ok != (err == nil) || ok && math.Float64bits(got) != math.Float64bits(want) {
-			t.Errorf("%s as FP%d = %v, %v; strconv gives %v, %v", text, size, got, ok, want, err)
+		for name, read := range map[string]func(string, int) (float64, bool){"alone": parse, "in a list": parseInList} {
+			got, ok := read(text, size)
+			if ok != (err == nil) || ok && math.Float64bits(got) != math.Float64bits(want) {
+				t.Errorf("%s, %s, as FP%d = %v, %v; strconv gives %v, %v", text, name, size, got, ok, want, err)
+			}
 		}
 	}
 }
@@ -116,10 +138,23 @@ func TestFloatsAtTheEdges(t *testing.T) {
 func TestNumbersOutsideTheGrammarAreRefused(t *testing.T) {
 	for text, at := range map[string]int{
 		"": 0, "-": 1, "+1": 0, ".5": 0, "1.": 2, "01": 1, "-01": 2, "1e": 2, "1e+": 3, "1.e5": 2, "--1": 1, "x": 0, "-x": 1,
-		"1.xxxxxxxxx": 2, "00": 1,
+		"1.xxxxxxxxx": 2, "00": 1, "-00.5": 2, "12.x": 3, "-.5": 1,
 	} {
 		if _, _, end, _ := scanNumber([]byte(text), 0); end != ^at {
 			t.Errorf("%q: end %d, want the complement of %d", text, end, at)
+		}
+		if value, ok := parseInList(text, 32); ok {
+			t.Errorf("%q in a list is taken for %v", text, value)
+		}
+	}
+}
+
+func TestNumbersWithMoreBehindThemAreRefusedInLists(t *testing.T) {
+	for _, text := range []string{"1.2.3", "12.3.4", "123456789.1.2", "1..2", "12..3", "1.2-", "1-", "1:", "1.2/3", "1.23456789:", "12 3", "1.5 2", "\xb11.2", "1\xb12", "1.\xb02", "0.123456\xb1"} {
+		for _, size := range []int{32, 64} {
+			if value, ok := parseInList(text, size); ok {
+				t.Errorf("%q is taken for %v", text, value)
+			}
 		}
 	}
 }
