@@ -5,38 +5,45 @@ import (
 	"math/bits"
 )
 
-// decimal is the exact number ±mantissa·10^-places of a plain notation:
-// digits, perhaps with a point among them, and no exponent.
+// decimal is the exact number ±mantissa·10^-places.
 type decimal struct {
 	mantissa uint64 // less than 2^63
-	form     uint32 // places, the digits behind the point, 0 without a point; and minusForm
+	form     uint32 // places, 0 only without a point and an exponent; and minusForm
 }
 
 const (
-	placesForm = 31     // the bits of a decimal's places, which are at most 18
-	minusForm  = 1 << 5 // set with a minus sign
+	placesForm = 63     // the bits of a decimal's places
+	minusForm  = 1 << 6 // set with a minus sign
+	// mostPlaces leaves every decimal but 0 in the range of normal float32.
+	mostPlaces = 37
 
 	// runLength is how many numbers are scanned before they are converted. Two
 	// short loops leave the compiler enough registers, where one that does
 	// both spills them.
 	runLength = 64
+	// shortestRun is worth the calls.
+	shortestRun = 4
 	// runWindow is how far behind a number's first digit scanRun may look.
 	runWindow = 40
 	// mostDigits is how many digits scanRun reads at most: uint64 holds them.
 	mostDigits = 19
 )
 
+// numberRun holds numbers of a list that follow each other.
+type numberRun [runLength]decimal
+
 // scanRun reads numbers of a list from position at on, until it has read most
-// or one comes that it leaves to scanNumber: one with an exponent, of more than
-// mostDigits, without a comma right behind it, near the end of the text, or not
-// a number at all. It returns how many it read and the position of the next.
+// or one comes that it leaves to scanNumber: one of more than mostDigits, with
+// an exponent over 0 or far below it, without a comma right behind it, near the
+// end of the text, or not a number at all. It returns how many it read and the
+// position of the next.
 //
 // As in scanNumber digits are read eight at a time within one machine word. The
 // first eight bytes are taken to hold a digit, a point and six more: from them
 // the point is removed, so that such a number takes one step. Where digits end
 // is found by counting zeros and not by a loop, so that numbers of varying
 // lengths cost no mispredicted branch.
-func scanRun(run *[runLength]decimal, most int, b []byte, at int) (n, next int) {
+func scanRun(run *numberRun, most int, b []byte, at int) (n, next int) {
 	start, minus := at, uint32(0)
 	for n < most && at >= 0 && at < len(b)-runWindow {
 		x := binary.LittleEndian.Uint64(b[at:]) ^ zeroDigits
@@ -64,7 +71,7 @@ func scanRun(run *[runLength]decimal, most int, b []byte, at int) (n, next int) 
 			x = x << (^end & 63) << 8
 			i = at + end>>3
 		}
-		mantissa := eightDigits(x)
+		mantissa, form := eightDigits(x), minus
 		if b[i] != ',' {
 			// More digits, or a point that is not behind the first.
 			for i-at <= mostDigits {
@@ -88,16 +95,23 @@ func scanRun(run *[runLength]decimal, most int, b []byte, at int) (n, next int) 
 					break
 				}
 			}
-			digits := i - at
+			places, digits := 0, i-at
 			if point >= 0 {
+				places = i - 1 - point
 				digits--
 			}
-			if b[i] != ',' || digits > mostDigits || mantissa>>63 != 0 {
+			if b[i]|0x20 == 'e' {
+				var exponent int
+				if exponent, i = smallExponent(b, i+1); exponent == 0 {
+					return n, start
+				}
+				places += exponent
+			}
+			if b[i] != ',' || digits > mostDigits || mantissa>>63 != 0 || places > mostPlaces {
 				return n, start
 			}
-		}
-		form := minus
-		if point >= 0 {
+			form = minus | uint32(places)
+		} else if point >= 0 {
 			form |= uint32(i - 1 - point)
 		}
 		run[n&(runLength-1)] = decimal{mantissa, form}
@@ -111,6 +125,19 @@ func scanRun(run *[runLength]decimal, most int, b []byte, at int) (n, next int) 
 		at, start, minus = i, i, 0
 	}
 	return n, start
+}
+
+// smallExponent reads a negative exponent of one or two digits and returns it
+// without its sign; it returns 0 for every other. The position is behind it.
+func smallExponent(b []byte, i int) (exponent, end int) {
+	if b[i] != '-' || b[i+1]-'0' > 9 {
+		return 0, i
+	}
+	exponent = int(b[i+1] - '0')
+	if b[i+2]-'0' > 9 {
+		return exponent, i + 2
+	}
+	return exponent*10 + int(b[i+2]-'0'), i + 3
 }
 
 const zeroDigits = '0' * lowBits

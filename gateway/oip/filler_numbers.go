@@ -20,49 +20,21 @@ func nonFinite(b []byte, at int) (value float64, end int) {
 }
 
 func (f *filler) float32s(n int, inList bool) error {
-	b, at := f.s.b, f.s.pos
-	dst := f.data[4*f.next:]
-	dst = dst[:4*n]
-	var run [runLength]decimal
-	for i := 0; i < n; i++ {
-		for inList {
-			// The last element has no comma behind it.
-			read, next := scanRun(&run, min(runLength, n-1-i), b, at)
-			float32Run(dst[4*i:], run[:read])
-			i, at = i+read, next
-			if read < runLength {
-				break
-			}
-		}
-		for at < len(b) && isSpace(b[at]) {
-			at++
-		}
-		mantissa, exponent, end, form := scanNumber(b, at)
+	data := f.data[4*f.next:]
+	return f.each(n, inList, func(run []decimal, i int) bool {
+		float32Run(data[4*i:], run)
+		return true
+	}, func(at, i int) (end int, ok bool) {
+		mantissa, exponent, end, form := scanNumber(f.s.b, at)
 		value, ok := float32Of(mantissa, exponent, form)
 		if end < 0 || !ok {
 			var exact float64
 			exact, end, ok = f.hard(at, end, 32)
-			if !ok {
-				f.s.pos = at
-				return f.elementError(i)
-			}
 			value = float32(exact)
 		}
-		binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(value))
-		at = end
-		if !inList {
-			break
-		}
-		next, ok := after(b, at, i+1 == n)
-		if !ok {
-			f.s.pos = at
-			return f.listError(i, n)
-		}
-		at = next
-	}
-	f.s.pos = at
-	f.next += n
-	return nil
+		binary.LittleEndian.PutUint32(data[4*i:], math.Float32bits(value))
+		return end, ok
+	})
 }
 
 // hard reads the floats that the quick path leaves: words for what is not
@@ -78,46 +50,32 @@ func (f *filler) hard(at, end, size int) (value float64, behind int, ok bool) {
 }
 
 func (f *filler) float64s(n int, inList bool) error {
-	b, at := f.s.b, f.s.pos
-	dst := f.data[8*f.next:]
-	dst = dst[:8*n]
-	for at < len(b) && isSpace(b[at]) {
-		at++
+	data := f.data[8*f.next:]
+	return f.each(n, inList, func(run []decimal, i int) bool {
+		float64Run(data[8*i:], run)
+		return true
+	}, func(at, i int) (end int, ok bool) {
+		value, end, ok := f.float64(at)
+		binary.LittleEndian.PutUint64(data[8*i:], math.Float64bits(value))
+		return end, ok
+	})
+}
+
+// float64 reads the number at a position as a double.
+func (f *filler) float64(at int) (value float64, end int, ok bool) {
+	mantissa, exponent, end, form := scanNumber(f.s.b, at)
+	value, ok = float64Of(mantissa, exponent, form)
+	if end < 0 || !ok {
+		return f.hard(at, end, 64)
 	}
-	for i := range n {
-		mantissa, exponent, end, form := scanNumber(b, at)
-		value, ok := float64Of(mantissa, exponent, form)
-		if end < 0 || !ok {
-			if value, end, ok = f.hard(at, end, 64); !ok {
-				f.s.pos = at
-				return f.elementError(i)
-			}
-		}
-		binary.LittleEndian.PutUint64(dst[8*i:], math.Float64bits(value))
-		at = end
-		if !inList {
-			break
-		}
-		next, ok := after(b, at, i+1 == n)
-		if !ok {
-			f.s.pos = at
-			return f.listError(i, n)
-		}
-		at = next
-	}
-	f.s.pos = at
-	f.next += n
-	return nil
+	return value, end, true
 }
 
 func (f *filler) halves(n int, inList bool) error {
-	return f.each(n, inList, func(at, element int) (end int, ok bool) {
-		mantissa, exponent, end, form := scanNumber(f.s.b, at)
-		value, ok := float64Of(mantissa, exponent, form)
-		if end < 0 || !ok {
-			if value, end, ok = f.hard(at, end, 64); !ok {
-				return 0, false
-			}
+	return f.each(n, inList, nil, func(at, i int) (end int, ok bool) {
+		value, end, ok := f.float64(at)
+		if !ok {
+			return 0, false
 		}
 		half := uint16(0x7e00)
 		switch {
@@ -128,7 +86,7 @@ func (f *filler) halves(n int, inList bool) error {
 				return 0, false
 			}
 		}
-		binary.LittleEndian.PutUint16(f.data[2*element:], half)
+		binary.LittleEndian.PutUint16(f.data[2*(f.next+i):], half)
 		return end, true
 	})
 }
@@ -137,23 +95,30 @@ func (f *filler) halves(n int, inList bool) error {
 // lowest to highest.
 func (f *filler) integers(n int, inList bool, lowest int64, highest uint64) error {
 	size := f.kind.Size()
-	return f.each(n, inList, func(at, element int) (end int, ok bool) {
+	data := f.data[size*f.next:]
+	return f.each(n, inList, func(run []decimal, i int) bool {
+		return integerRun(data[size*i:], size, run, lowest, highest)
+	}, func(at, i int) (end int, ok bool) {
 		value, end, ok := scanInteger(f.s.b, at, lowest, highest)
-		if !ok {
-			return 0, false
+		if ok {
+			putInteger(data[size*i:], size, value)
 		}
-		switch to := f.data[size*element:]; size {
-		case 8:
-			binary.LittleEndian.PutUint64(to, value)
-		case 4:
-			binary.LittleEndian.PutUint32(to, uint32(value))
-		case 2:
-			binary.LittleEndian.PutUint16(to, uint16(value))
-		default:
-			to[0] = byte(value)
-		}
-		return end, true
+		return end, ok
 	})
+}
+
+// putInteger writes the lower size bytes of value.
+func putInteger(to []byte, size int, value uint64) {
+	switch size {
+	case 8:
+		binary.LittleEndian.PutUint64(to, value)
+	case 4:
+		binary.LittleEndian.PutUint32(to, uint32(value))
+	case 2:
+		binary.LittleEndian.PutUint16(to, uint16(value))
+	default:
+		to[0] = byte(value)
+	}
 }
 
 // scanInteger reads a JSON integer between lowest and highest and returns its
@@ -193,15 +158,22 @@ func scanInteger(b []byte, at int, lowest int64, highest uint64) (value uint64, 
 	return value, at, value <= highest
 }
 
-// each calls read for n elements, with the position of each and its place in
-// the tensor; read returns the position behind it.
-func (f *filler) each(n int, inList bool, read func(at, element int) (end int, ok bool)) error {
-	at := f.s.pos
-	for at < len(f.s.b) && isSpace(f.s.b[at]) {
-		at++
-	}
-	for i := range n {
-		end, ok := read(at, f.next+i)
+// each reads n elements. It calls read for one, with its position and how many
+// of the n came before it; read returns the position behind it. Where convert
+// is not nil, runs of plain numbers are given to it instead; it may refuse one
+// that holds a number which is not of the tensor's type, and read then finds
+// which.
+func (f *filler) each(n int, inList bool, convert func(run []decimal, i int) bool, read func(at, i int) (end int, ok bool)) error {
+	b, at := f.s.b, f.s.pos
+	for i := 0; i < n; i++ {
+		for at < len(b) && isSpace(b[at]) {
+			at++
+		}
+		// The last element has no comma behind it.
+		if convert != nil && inList && n-1-i >= shortestRun {
+			i, at = f.runs(i, n-1, at, convert)
+		}
+		end, ok := read(at, i)
 		if !ok {
 			f.s.pos = at
 			return f.elementError(i)
@@ -210,7 +182,7 @@ func (f *filler) each(n int, inList bool, read func(at, element int) (end int, o
 		if !inList {
 			break
 		}
-		next, ok := after(f.s.b, at, i+1 == n)
+		next, ok := after(b, at, i+1 == n)
 		if !ok {
 			f.s.pos = at
 			return f.listError(i, n)
@@ -222,15 +194,34 @@ func (f *filler) each(n int, inList bool, read func(at, element int) (end int, o
 	return nil
 }
 
+// runs gives elements from i on to convert, at most those before last, and
+// returns the first that is left, with its position.
+func (f *filler) runs(i, last, at int, convert func(run []decimal, i int) bool) (next, position int) {
+	s := f.s
+	if s.run == nil {
+		s.run = new(numberRun)
+	}
+	for {
+		n, behind := scanRun(s.run, min(runLength, last-i), s.b, at)
+		if !convert(s.run[:n], i) {
+			return i, at
+		}
+		i, at = i+n, behind
+		if n < runLength {
+			return i, at
+		}
+	}
+}
+
 func (f *filler) booleans(n int, inList bool) error {
-	return f.each(n, inList, func(at, element int) (end int, ok bool) {
+	return f.each(n, inList, nil, func(at, i int) (end int, ok bool) {
 		for _, word := range [...]struct {
 			text  string
 			value byte
 		}{{"true", 1}, {"false", 0}, {"0", 0}, {"1", 1}} {
 			end := at + len(word.text)
 			if end <= len(f.s.b) && string(f.s.b[at:end]) == word.text && !continuesNumber(f.s.b, end) {
-				f.data[element] = word.value
+				f.data[f.next+i] = word.value
 				return end, true
 			}
 		}

@@ -44,9 +44,9 @@ func DecodeInfer(r *InferRequest, sig *runtime.Signature, body []byte, headerLen
 		}
 		header, d.binary, d.framed = body[:headerLength], body[headerLength:], true
 	}
-	d.s = scanner{b: header, maxDepth: limits.depth(), text: r.text}
+	d.s = scanner{b: header, maxDepth: limits.depth(), text: r.text, run: r.run}
 	err := d.request()
-	r.text = d.s.text
+	r.text, r.run = d.s.text, d.s.run
 	return err
 }
 

@@ -33,6 +33,7 @@ type InferRequest struct {
 	shapes  []int64  // the shapes of all inputs, one after another
 	strings [][]byte // the elements of all BYTES inputs
 	text    []byte   // strings that had escapes
+	run     *numberRun
 	decoder inferDecoder
 }
 
@@ -73,6 +74,7 @@ func (r *InferRequest) Reset() {
 		shapes:        r.shapes[:0],
 		strings:       r.strings[:0],
 		text:          r.text[:0],
+		run:           r.run,
 	}
 }
 

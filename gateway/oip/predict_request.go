@@ -52,9 +52,9 @@ func DecodePredict(r *PredictRequest, sig *runtime.Signature, body []byte, limit
 	d := &r.decoder
 	*d = predictDecoder{r: r, sig: sig, limits: limits, alloc: alloc}
 	defer func() { *d = predictDecoder{} }()
-	d.s = scanner{b: body, maxDepth: limits.depth(), text: r.text}
+	d.s = scanner{b: body, maxDepth: limits.depth(), text: r.text, run: r.run}
 	err := d.request()
-	r.text = d.s.text
+	r.text, r.run = d.s.text, d.s.run
 	if err != nil {
 		return err
 	}

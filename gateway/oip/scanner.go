@@ -6,13 +6,15 @@ import "fmt"
 const DefaultMaxDepth = 64
 
 // scanner walks over one JSON text. pos is the next byte to read; text takes
-// the strings that have escapes and so cannot be read in place.
+// the strings that have escapes and so cannot be read in place, run the numbers
+// that were scanned and not converted yet.
 type scanner struct {
 	b        []byte
 	pos      int
 	depth    int
 	maxDepth int
 	text     []byte
+	run      *numberRun // nil before the first run of numbers
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\t' || c == '\r' }
