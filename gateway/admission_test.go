@@ -161,8 +161,8 @@ func TestARequestThatCannotBeServedIsRefusedByItsHead(t *testing.T) {
 				if response.StatusCode != 503 || !strings.Contains(body, c.says) || response.Header.Get("Retry-After") != "1" {
 					t.Errorf("got %d %s %v", response.StatusCode, body, response.Header)
 				}
-				if !response.Close {
-					t.Error("the connection is kept, and the body is not read")
+				if response.Close {
+					t.Error("the connection is closed")
 				}
 				if response.Header.Get("Segue-Model-Version") != "1" {
 					t.Errorf("headers %v", response.Header)

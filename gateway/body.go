@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -149,29 +148,6 @@ func (c *httpCall) receive() bool {
 		c.failWith(err)
 	}
 	return err == nil
-}
-
-// drainTime is how long a body that nobody wants is waited for: the answer
-// waits with it, and what is small has mostly come with the head.
-const drainTime = 50 * time.Millisecond
-
-// drain reads what is left of a body, at most limit bytes, and reports whether
-// its end was reached.
-func (b *body) drain(ctx *fasthttp.RequestCtx, limit int64) bool {
-	stream := ctx.RequestBodyStream()
-	if b.done || stream == nil {
-		return true
-	}
-	if b.broken || int64(ctx.Request.Header.ContentLength()) > limit || ctx.Response.ConnectionClose() {
-		return false
-	}
-	if ctx.Conn().SetReadDeadline(time.Now().Add(drainTime)) != nil {
-		return false
-	}
-	// One byte more than the limit tells a body of just that size from a larger one.
-	_, err := io.CopyN(io.Discard, stream, limit+1)
-	b.done = errors.Is(err, io.EOF)
-	return b.done
 }
 
 // release forgets the body.

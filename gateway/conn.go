@@ -29,8 +29,14 @@ type conn struct {
 	// the answer is written: the answer's bytes lie in its memory. It belongs
 	// to the goroutine that serves the connection.
 	current *httpCall
-	// unread is set where the answer went out before the body was read.
+	// unread is set where the answer goes out before the body was read, and
+	// the connection is closed.
 	unread atomic.Bool
+	// leftover is how much of it is to be read past before the next request,
+	// where the connection is kept. It and withheld, which is set while nothing
+	// may be read, belong to the goroutine that serves the connection.
+	leftover int64
+	withheld bool
 }
 
 // connState gives a request's memory back once its answer is written, or the

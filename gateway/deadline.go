@@ -55,17 +55,28 @@ func endsOnlyOnce(c net.Conn) bool {
 	return true
 }
 
-// Read reads until the deadline of the current wait.
-func (c *conn) Read(p []byte) (int, error) {
+// Read reads until the deadline of the current wait, past what is left of a
+// body that nobody wanted.
+func (c *conn) Read(p []byte) (n int, err error) {
+	if c.withheld {
+		return 0, errWithheld
+	}
 	for {
 		if c.reading.begin(c.timeouts.Read) {
 			if err := c.Conn.SetReadDeadline(c.reading.armed); err != nil {
 				return 0, err
 			}
 		}
-		if n, err := c.Conn.Read(p); n > 0 || !c.reading.early(err) {
+		if c.leftover > 0 {
+			err = c.readPast()
+		}
+		if err == nil {
+			n, err = c.Conn.Read(p)
+		}
+		if n > 0 || !c.reading.early(err) {
 			return n, err
 		}
+		err = nil
 	}
 }
 

@@ -16,15 +16,10 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-const (
-	// keptBytes is the largest buffer that a call keeps for the next request;
-	// larger ones come from the pool of tensor memory or are left to the
-	// garbage collector.
-	keptBytes = 1 << 20
-	// drainBytes is the largest rest of an unread body that is read to keep
-	// the connection; behind more the connection is closed.
-	drainBytes = 64 << 10
-)
+// keptBytes is the largest buffer that a call keeps for the next request;
+// larger ones come from the pool of tensor memory or are left to the
+// garbage collector.
+const keptBytes = 1 << 20
 
 // httpCall is a call that came over HTTP, with all the memory that takes.
 type httpCall struct {
@@ -68,7 +63,7 @@ func (c *httpCall) begin(ctx *fasthttp.RequestCtx, at time.Time) {
 // therefore only released when the connection is idle again.
 func (c *httpCall) end() {
 	ctx := c.ctx
-	if !c.body.drain(ctx, drainBytes) {
+	if !c.body.leave(ctx, c.conn) {
 		ctx.SetConnectionClose()
 		c.conn.unread.Store(true)
 	}
