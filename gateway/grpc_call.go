@@ -26,6 +26,7 @@ type grpcCall struct {
 	head grpcHead
 	// asks is the request's metadata.
 	asks     metadata.MD
+	arrival  arrival
 	received frame
 	reply    frame
 	message  oip.InferMessage
@@ -44,7 +45,7 @@ func newGRPCCall(s *DataServer) *grpcCall {
 
 func (c *grpcCall) begin(ctx context.Context, e endpoint) {
 	c.server.grpc.active.Add(1)
-	c.context, c.asks, c.route.endpoint = ctx, arrivalOf(ctx).head, e
+	c.context, c.asks, c.route.endpoint = ctx, headOf(ctx), e
 	c.call.begin(time.Now())
 }
 
@@ -158,8 +159,7 @@ func grpcCode(httpStatus int) codes.Code {
 // receiveMessage reads the one message of ModelInfer and takes it apart. It
 // reports whether it could; otherwise the answer is given.
 func (c *grpcCall) receiveMessage(stream grpc.ServerStream) bool {
-	err := stream.RecvMsg(&c.received)
-	if late := c.server.arrived(c.context); err != nil {
+	if late, err := c.server.await(c.context, &c.arrival, c.started, stream.RecvMsg, &c.received); err != nil {
 		c.receiveError(err, late)
 		return false
 	}

@@ -138,7 +138,7 @@ func (s *DataServer) admitStream(stream grpc.ServerStream, e endpoint) error {
 
 // registerBeside adds health and reflection.
 func (s *DataServer) registerBeside(server *grpc.Server) {
-	health.RegisterHealthServer(server, healthService{server: s})
+	server.RegisterService(s.awaiting(health.Health_ServiceDesc), healthService{server: s})
 	services := reflection.ServerOptions{Services: server}
 	reflectionv1.RegisterServerReflectionServer(server, reflectionService{s, reflection.NewServerV1(services)})
 	reflectionv1alpha.RegisterServerReflectionServer(server, reflectionServiceAlpha{s, reflection.NewServer(services)})

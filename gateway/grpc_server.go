@@ -112,15 +112,14 @@ func (g *grpcServers) generation(limit int64) *grpcGeneration {
 	next.server = grpc.NewServer(
 		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
 		grpc.MaxConcurrentStreams(grpcStreams), grpc.NumStreamWorkers(grpcWorkers), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
-		grpc.ConnectionTimeout(timeouts.Read), grpc.InTapHandle(g.data.await),
-		grpc.UnaryInterceptor(g.data.unaryArrived), grpc.StreamInterceptor(g.data.streamArrived),
+		grpc.ConnectionTimeout(timeouts.Read), grpc.InTapHandle(keepHead),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: 10 * timeouts.Idle, Time: timeouts.Idle, Timeout: timeouts.Write}),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			return g.data.refuseStream(stream, endpointUnknown, "no such method")
 		}),
 	)
-	next.server.RegisterService(inferenceServiceDesc(), inferenceService{server: g.data})
+	next.server.RegisterService(g.data.inferenceServiceDesc(), inferenceService{server: g.data})
 	g.data.registerBeside(next.server)
 	if old := g.current; old != nil {
 		g.generations.Go(func() {

@@ -22,14 +22,15 @@ type inferenceService struct {
 // inferenceServiceDesc is the generated description of the service but for
 // ModelInfer: to read its message late, and as bytes, it is registered as a
 // stream, which on the wire is the same.
-func inferenceServiceDesc() *grpc.ServiceDesc {
+func (s *DataServer) inferenceServiceDesc() *grpc.ServiceDesc {
 	desc := oippb.GRPCInferenceService_ServiceDesc
 	desc.Methods = slices.DeleteFunc(slices.Clone(desc.Methods), func(m grpc.MethodDesc) bool { return m.MethodName == "ModelInfer" })
 	desc.Streams = []grpc.StreamDesc{
-		{StreamName: "ModelInfer", Handler: func(srv any, stream grpc.ServerStream) error { return srv.(inferenceService).modelInfer(stream) }},
 		{StreamName: "ModelStreamInfer", ServerStreams: true, ClientStreams: true, Handler: func(srv any, stream grpc.ServerStream) error { return srv.(inferenceService).modelStreamInfer(stream) }},
 	}
-	return &desc
+	awaiting := s.awaiting(desc)
+	awaiting.Streams = append(awaiting.Streams, grpc.StreamDesc{StreamName: "ModelInfer", Handler: func(srv any, stream grpc.ServerStream) error { return srv.(inferenceService).modelInfer(stream) }})
+	return awaiting
 }
 
 // modelInfer answers one prediction.
@@ -44,14 +45,16 @@ func (i inferenceService) modelInfer(stream grpc.ServerStream) error {
 		stream.SetTrailer(c.head.md)
 		return c.failure.Err()
 	}
-	if err := stream.SetHeader(c.head.md); err != nil {
-		return err
+	// SetHeader would copy it all, to add to it later. The library makes fields
+	// of what SendHeader gets before it returns.
+	err := stream.SendHeader(c.head.md)
+	if err == nil {
+		err = stream.SendMsg(&c.reply)
 	}
-	if err := stream.SendMsg(&c.reply); err != nil && stream.Context().Err() != nil {
+	if err != nil && stream.Context().Err() != nil {
 		c.status = statusClientGone
-		return err
 	}
-	return nil
+	return err
 }
 
 // predict reads the message and answers it. Who may predict nothing, or nothing

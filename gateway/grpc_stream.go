@@ -103,7 +103,7 @@ func (c *grpcCall) receiveError(err error, late bool) {
 	case failed == codes.ResourceExhausted:
 		c.failWith(bodyTooLarge(c.table.maxBody))
 	case late || failed == codes.DeadlineExceeded:
-		c.fail(http.StatusRequestTimeout, "the message did not arrive in time")
+		c.fail(http.StatusRequestTimeout, lateMessage)
 	case failed == codes.Canceled:
 		c.fail(statusClientGone, "the client is gone")
 	case failed == codes.Unimplemented:

@@ -126,15 +126,17 @@ func TestAMessageThatDoesNotComeIsNotWaitedForLonger(t *testing.T) {
 	conn := g.dial(nil)
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	for _, method := range []string{"ModelInfer", "ModelMetadata"} {
+	for _, method := range []string{"inference.GRPCInferenceService/ModelInfer", "inference.GRPCInferenceService/ModelMetadata", "grpc.health.v1.Health/Check", "grpc.health.v1.Health/Watch"} {
 		// A stream to the client, so that the head goes out without a message.
-		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/"+method)
+		stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/"+method)
 		if err != nil {
 			t.Fatal(err)
 		}
 		began := time.Now()
-		if err := stream.RecvMsg(&oippb.ModelInferResponse{}); err == nil || ctx.Err() != nil || time.Since(began) > 5*time.Second {
+		if err := stream.RecvMsg(&oippb.ModelInferResponse{}); ctx.Err() != nil || time.Since(began) > 5*time.Second {
 			t.Errorf("%s: %v after %v", method, err, time.Since(began))
+		} else {
+			wantStatus(t, err, codes.DeadlineExceeded, "the message did not arrive in time")
 		}
 	}
 	eventually(t, "it is counted", func() bool { return g.requestsWith("408") == 1 })
