@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// slowestBody is the rate at which a request must come, in bytes a second, once
+// Timeouts.Read has passed.
+const slowestBody = 1 << 20
+
 // deadline is when waiting in one direction of a connection must end. Telling
 // the network poller takes clocks, a lock and a timer, three times a request, and
 // costs more than parsing a request's head. So a deadline that only moves further away is not told: the
@@ -45,6 +49,12 @@ func (d *deadline) early(err error) bool {
 	return true
 }
 
+// came gives more time for what follows n bytes: a large body gets as much as it
+// needs, and one of which nothing comes, no more for the length that was claimed.
+func (d *deadline) came(n int) {
+	d.wanted = d.wanted.Add(time.Duration(n) * time.Second / slowestBody)
+}
+
 // endsOnlyOnce reports whether a connection cannot go on behind a deadline
 // that passed. What the kernel writes to can.
 func endsOnlyOnce(c net.Conn) bool {
@@ -72,6 +82,7 @@ func (c *conn) Read(p []byte) (n int, err error) {
 		}
 		if err == nil {
 			n, err = c.Conn.Read(p)
+			c.reading.came(n)
 		}
 		if n > 0 || !c.reading.early(err) {
 			return n, err

@@ -63,13 +63,35 @@ func TestWaitsEndWhenTheyShould(t *testing.T) {
 				f("no further request", time.Minute)
 				connState(c, fasthttp.StateActive)
 				f("the rest of a request", 5*time.Second)
-				if err := c.SetReadDeadline(time.Now().Add(90 * time.Second)); err != nil {
-					t.Error(err)
+				connState(c, fasthttp.StateActive)
+				go client.Write(make([]byte, 3*slowestBody))
+				if n, err := c.Read(make([]byte, 2*slowestBody)); n != 2*slowestBody || err != nil {
+					t.Errorf("%d bytes, %v", n, err)
 				}
-				f("a large body", 90*time.Second)
+				time.Sleep(6 * time.Second)
+				if n, err := c.Read(make([]byte, slowestBody)); n != slowestBody || err != nil {
+					t.Errorf("%d bytes, %v", n, err)
+				}
+				f("a large body that stops coming", 2*time.Second)
+				connState(c, fasthttp.StateActive)
+				go func() {
+					for c := client; ; time.Sleep(time.Second) {
+						if _, err := c.Write([]byte(" ")); err != nil {
+							return
+						}
+					}
+				}()
+				begun := time.Now()
+				var err error
+				for err == nil {
+					_, err = c.Read(make([]byte, 1))
+				}
+				if took := time.Since(begun); !errors.Is(err, os.ErrDeadlineExceeded) || took > 6*time.Second {
+					t.Errorf("a body of a byte a second: %v after %v", err, took)
+				}
 
 				answeredNow(c, &DataServer{})
-				begun := time.Now()
+				begun = time.Now()
 				n, err := c.Write(make([]byte, 10))
 				if took := time.Since(begun); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) || took != 30*time.Second {
 					t.Errorf("an answer that nobody reads: %d bytes, %v after %v", n, err, took)

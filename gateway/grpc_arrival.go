@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"net/http"
 	"sync"
@@ -134,7 +133,7 @@ func headOf(ctx context.Context) metadata.MD {
 // reports whether it was not there in time.
 func (s *DataServer) await(ctx context.Context, a *arrival, now time.Time, receive func(any) error, message any) (late bool, err error) {
 	usual := s.opts.Timeouts.withDefaults().Read
-	s.grpc.arrivals.add(a, grpc.ServerTransportStreamFromContext(ctx), now, cmp.Or(bodyTime(usual, -1, s.router.load().maxBody), usual))
+	s.grpc.arrivals.add(a, grpc.ServerTransportStreamFromContext(ctx), now, usual+time.Duration(s.router.load().maxBody/slowestBody)*time.Second)
 	err = receive(message)
 	return s.grpc.arrivals.remove(a), err
 }

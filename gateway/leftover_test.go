@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// headOf is the head of a prediction for a model that nobody knows, whose body
+// headFor is the head of a prediction for a model that nobody knows, whose body
 // is refused unread.
-func headOf(length int, fields string) string {
+func headFor(length int, fields string) string {
 	return fmt.Sprintf("POST /v2/models/haydn/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n%s\r\n", length, fields)
 }
 
@@ -52,7 +52,7 @@ func aRefusalWaitsForNoBodyAndTheNextRequestIsFoundBehindIt(t *testing.T, g *tes
 	body := strings.Repeat("GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n", leftoverBytes/29+1)
 	for _, length := range []int{1, 100, 9_000, 262_295, leftoverBytes} {
 		for _, sent := range []int{1, max(1, length/2), length} {
-			say(headOf(length, "") + body[:sent])
+			say(headFor(length, "") + body[:sent])
 			if response := next(t, answers); response.StatusCode != 404 || response.Close {
 				t.Fatalf("%d of %d bytes: %d, closed: %v", sent, length, response.StatusCode, response.Close)
 			}
@@ -72,9 +72,9 @@ func TestBehindALargerBodyOrTheLastTheConnectionIsClosedInOrder(t *testing.T) {
 	g.mozart()
 	g.everywhere(t, func(t *testing.T, g *testGateway) {
 		for name, raw := range map[string]string{
-			"large": headOf(leftoverBytes+1, "") + strings.Repeat("x", leftoverBytes/2),
-			"last":  headOf(200_000, "Connection: close\r\n") + strings.Repeat("x", 100_000),
-			"old":   strings.Replace(headOf(200_000, ""), "HTTP/1.1", "HTTP/1.0", 1) + strings.Repeat("x", 100_000),
+			"large": headFor(leftoverBytes+1, "") + strings.Repeat("x", leftoverBytes/2),
+			"last":  headFor(200_000, "Connection: close\r\n") + strings.Repeat("x", 100_000),
+			"old":   strings.Replace(headFor(200_000, ""), "HTTP/1.1", "HTTP/1.0", 1) + strings.Repeat("x", 100_000),
 		} {
 			got := g.exchange(raw)
 			if !strings.HasPrefix(got, "HTTP/1.1 404 ") || !strings.Contains(got, "Connection: close\r\n") || strings.Count(got, "HTTP/1.1 ") != 1 {
@@ -88,7 +88,7 @@ func TestALeftoverThatDoesNotComeIsAwaitedAsLongAsARequest(t *testing.T) {
 	g := newTestGateway(t, func(o *DataOptions) { o.Timeouts.Idle = 200 * time.Millisecond })
 	g.mozart()
 	g.everywhere(t, func(t *testing.T, g *testGateway) {
-		got := g.exchange(headOf(leftoverBytes, "") + "x") // returns when the gateway closes
+		got := g.exchange(headFor(leftoverBytes, "") + "x") // returns when the gateway closes
 		if !strings.HasPrefix(got, "HTTP/1.1 404 ") || strings.Count(got, "HTTP/1.1 ") != 1 {
 			t.Errorf("got %q", got)
 		}
@@ -103,7 +103,7 @@ func TestAClientThatLeavesInsteadOfSendingTheRestIsForgotten(t *testing.T) {
 		for range 8 {
 			nc := g.connect()
 			nc.SetDeadline(time.Now().Add(20 * time.Second))
-			if _, err := io.WriteString(nc, headOf(leftoverBytes, "")+"x"); err != nil {
+			if _, err := io.WriteString(nc, headFor(leftoverBytes, "")+"x"); err != nil {
 				t.Fatal(err)
 			}
 			next(t, bufio.NewReader(nc))

@@ -29,15 +29,12 @@ const (
 	// maxHead bounds a request's line and header fields together.
 	maxHead               = 8 << 10
 	defaultMaxConnections = 16 << 10
-	// slowestBody is the rate at which a body must come, in bytes a second;
-	// a large one gets as much more time than Timeouts.Read.
-	slowestBody = 1 << 20
 )
 
 // Timeouts bound how long a client may take. Zero fields take the defaults.
 type Timeouts struct {
-	// Read is from a request's first byte to its last, for bodies of up to a
-	// megabyte; each further megabyte may take a second more. Default 5s.
+	// Read is from a request's first byte to its last; each megabyte of it that
+	// has come gives a second more. Default 5s.
 	Read time.Duration
 	// Write is how long an answer may take to be sent. Default 30s.
 	Write time.Duration
@@ -127,11 +124,10 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 		shadows: newShadows(opts), leavers: newLeavers(), stopHelpers: func() {},
 	}
 	s.calls.New = func() any { return newHTTPCall(s) }
-	timeouts := opts.Timeouts.withDefaults()
 	s.http = &fasthttp.Server{
 		Handler: s.handle, ExpectHandler: s.expect, ErrorHandler: s.refuse, ConnState: connState,
 		HeaderReceived: func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-			return announce(h, timeouts.Read, s.router.load().maxBody)
+			return announce(h, s.router.load().maxBody)
 		},
 		ReadBufferSize: maxHead, WriteBufferSize: maxHead, Concurrency: opts.MaxConnections,
 		StreamRequestBody: true, DisablePreParseMultipartForm: true, SecureErrorLogMessage: true,
@@ -167,13 +163,12 @@ func (s *DataServer) state() servingState {
 // far the body came, and for nothing of one over the limit, which is refused by
 // its length alone. To the library such a body comes in chunks, whose reading
 // is left to the handler; restoreLength undoes that.
-func announce(h *fasthttp.RequestHeader, usual time.Duration, limit int64) fasthttp.RequestConfig {
-	length := h.ContentLength()
-	if int64(length) > limit {
+func announce(h *fasthttp.RequestHeader, limit int64) fasthttp.RequestConfig {
+	if int64(h.ContentLength()) > limit {
 		h.SetContentLength(-1)
 		h.Del("Expect") // nobody is asked to go on
 	}
-	return fasthttp.RequestConfig{ReadTimeout: bodyTime(usual, length, limit), MaxRequestBodySize: 1}
+	return fasthttp.RequestConfig{MaxRequestBodySize: 1}
 }
 
 // restoreLength makes the length of a body that announce hid over any limit,
@@ -183,20 +178,6 @@ func restoreLength(h *fasthttp.RequestHeader, sized bool) {
 	if sized && h.ContentLength() == -1 {
 		h.SetContentLength(math.MaxInt)
 	}
-}
-
-// bodyTime is how long a request with a body of this length may take, 0 for
-// the usual time. A length of -1 is one that nobody knows yet; of a body over
-// the limit nothing is read.
-func bodyTime(usual time.Duration, length int, limit int64) time.Duration {
-	bytes := int64(length)
-	if bytes == -1 {
-		bytes = limit
-	}
-	if bytes <= slowestBody || bytes > limit {
-		return 0
-	}
-	return usual + time.Duration(bytes/slowestBody)*time.Second
 }
 
 // Serve answers on a listener until Drain closes it. It may be called for
