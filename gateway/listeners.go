@@ -22,9 +22,28 @@ type HTTPServer struct {
 func newHTTPServer(log *slog.Logger, longest time.Duration, gate func(http.Handler) http.Handler) *HTTPServer {
 	mux := http.NewServeMux()
 	return &HTTPServer{mux: mux, srv: &http.Server{
-		Handler: gate(mux), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: longest,
+		Handler: inStep(gate(mux)), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: longest,
 		IdleTimeout: time.Minute, MaxHeaderBytes: maxHead, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}}
+}
+
+// inStep sees that nothing which follows a body is taken for a request: where a
+// body ends is what two servers in a row may disagree about, and of a length
+// beside a transfer coding, or a folded line, this library tells nobody. Behind
+// an answer to a request with a body, and to a version that is neither HTTP/1.0
+// nor 1.1, the connection is closed.
+func inStep(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		known := r.ProtoMajor == 1 && r.ProtoMinor <= 1
+		if r.ContentLength != 0 || !known {
+			w.Header().Set("Connection", "close")
+		}
+		if !known {
+			http.Error(w, "the HTTP version is not supported: want HTTP/1.1", http.StatusBadRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Serve answers on a listener until Shutdown.

@@ -127,6 +127,49 @@ func TestWhereKeysAreConfiguredAdminNeedsOne(t *testing.T) {
 	}
 }
 
+func TestNothingBehindABodyIsTakenForARequest(t *testing.T) {
+	g := newTestGateway(t)
+	log := slog.New(slog.DiscardHandler)
+	admin := newAdminServer(g.router, g.metrics, AdminOptions{Level: &slog.LevelVar{}, Log: log})
+	for name, server := range map[string]*HTTPServer{"metrics": newMetricsServer(log, "/metrics", MetricsHandler(g.registry), g.ready), "admin": admin.HTTPServer} {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- server.Serve(ln) }()
+		const behind = "GET /log-level HTTP/1.1\r\nHost: a\r\n\r\n"
+		for what, c := range map[string]struct {
+			raw     string
+			answers int
+			status  string
+		}{
+			"a length and a coding": {"PUT /log-level HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + behind, 1, ""},
+			"a length":              {"PUT /log-level HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}" + behind, 1, ""},
+			"HTTP/1.9":              {"GET /livez HTTP/1.9\r\nHost: a\r\n\r\n" + behind, 1, "400"},
+			"no body":               {behind + "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", 2, ""},
+		} {
+			nc, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			nc.SetDeadline(time.Now().Add(20 * time.Second))
+			io.WriteString(nc, c.raw)
+			got, _ := io.ReadAll(nc) // a reset behind the answer is an end as well
+			nc.Close()
+			if n := strings.Count(string(got), "HTTP/1.1 "+c.status); n != c.answers {
+				t.Errorf("%s, %s: %d answers, want %d: %q", name, what, n, c.answers, got)
+			}
+		}
+		if err := server.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAdminIsNotExposedWithoutProtection(t *testing.T) {
 	for _, c := range []struct {
 		address          string
