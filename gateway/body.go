@@ -12,17 +12,13 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-// body reads the body of one request. A body of a known length up to keptBytes
-// is read into memory that the call keeps; a larger one into memory outside
-// Go's heap, whose pages exist only once something was read into them, so that
-// a length which is merely claimed costs nothing.
+// body reads the body of one request.
 type body struct {
-	kept  []byte
-	block *runtime.Memory
-	// bytes is what came over the wire, content the same decompressed, which
-	// may lie in unpacked.
-	bytes, content []byte
-	unpacked       []byte
+	// What came over the wire.
+	buffer
+	// content is the same decompressed, which may lie in unpacked.
+	content  []byte
+	unpacked unpacked
 	// done is set when the body was read to its end, broken when reading it
 	// was given up.
 	done, broken bool
@@ -37,7 +33,7 @@ func (b *body) read(ctx *fasthttp.RequestCtx, pool *runtime.Pool, limit int64) e
 }
 
 func (b *body) readStream(ctx *fasthttp.RequestCtx, pool *runtime.Pool, limit int64) error {
-	b.bytes = b.kept[:0]
+	b.begin()
 	stream := ctx.RequestBodyStream()
 	length := int64(ctx.Request.Header.ContentLength())
 	if stream == nil {
@@ -89,41 +85,20 @@ func (b *body) ended(err error, length int64) error {
 	return &oip.Error{Status: http.StatusBadRequest, Message: fmt.Sprintf("the body ends after %d bytes, or its chunks are malformed", len(b.bytes))}
 }
 
-// reserve makes room for size bytes behind what was read so far, which stays.
-func (b *body) reserve(pool *runtime.Pool, size int64) error {
-	if size <= int64(cap(b.bytes)) {
-		return nil
-	}
-	if size <= keptBytes {
-		b.kept = append(make([]byte, 0, size), b.bytes...)
-		b.bytes = b.kept
-		return nil
-	}
-	block, err := pool.Get(int(size))
-	if err != nil {
-		return err
-	}
-	n := copy(block.Bytes(), b.bytes)
-	if b.block != nil {
-		b.block.Release()
-	}
-	b.block = block
-	b.bytes = block.Bytes()[:n]
-	return nil
-}
-
 // unpack decompresses the body, to at most limit bytes.
-func (b *body) unpack(codecs *codec, of coding, limit int64) (err error) {
+func (b *body) unpack(codecs *codec, of coding, limit int64) error {
 	if of == codingIdentity {
 		b.content = b.bytes
 		return nil
 	}
-	b.unpacked, err = codecs.decompress(b.unpacked[:0], of, b.bytes, limit)
-	b.content = b.unpacked
-	if errors.Is(err, errBodyTooLarge) {
+	err := codecs.decompress(&b.unpacked, of, b.bytes, limit)
+	b.content = b.unpacked.bytes
+	switch {
+	case errors.Is(err, errBodyTooLarge):
 		return bodyTooLarge(limit)
-	}
-	if err != nil {
+	case errors.Is(err, errNoRoom):
+		return err
+	case err != nil:
 		return &oip.Error{Status: http.StatusBadRequest, Message: "the body is not valid " + codingNames[of]}
 	}
 	return nil
@@ -144,20 +119,19 @@ func (c *httpCall) receive() bool {
 	if err == nil {
 		err = c.body.unpack(&c.server.codec, of, c.table.maxBody)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, errNoRoom):
+		c.server.metrics.refused(shedInFlight)
+		c.unavailable(http.StatusServiceUnavailable, "the gateway is decompressing as much as it may")
+	case err != nil:
 		c.failWith(err)
 	}
 	return err == nil
 }
 
 // release forgets the body.
-func (b *body) release() {
-	if b.block != nil {
-		b.block.Release()
-		b.block = nil
-	}
-	b.bytes, b.content, b.done, b.broken = nil, nil, false, false
-	if cap(b.unpacked) > keptBytes {
-		b.unpacked = nil
-	}
+func (b *body) release(codecs *codec) {
+	b.buffer.release()
+	codecs.release(&b.unpacked)
+	b.content, b.done, b.broken = nil, false, false
 }

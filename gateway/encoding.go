@@ -7,11 +7,14 @@ import (
 	"io"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zlib"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/segue-serving/segue/runtime"
 )
 
 // coding is a content coding of a body.
@@ -84,10 +87,49 @@ func acceptedCoding(header []byte) coding {
 	return best
 }
 
-// codec pools the compressors and decompressors, which are costly to make. The
-// zero value is ready.
+// unpackedBodies is how many of the largest bodies may lie decompressed at once.
+// A few kilobytes become a body of that size, so that what clients can send
+// bounds nothing.
+const unpackedBodies = 8
+
+// errNoRoom says that so much lies decompressed already.
+var errNoRoom = errors.New("no room to decompress")
+
+// codec pools the compressors and decompressors, which are costly to make, and
+// bounds what lies decompressed.
 type codec struct {
+	pool             *runtime.Pool
 	readers, writers [codingCount]sync.Pool
+	// unpacked is how many bytes beyond what calls keep are taken up.
+	unpacked atomic.Int64
+}
+
+// unpacked is what a body decompressed to. It is given back to the codec.
+type unpacked struct {
+	buffer
+	claimed int64
+}
+
+// grow makes room for more of a body of at most limit bytes, and one more that
+// tells a body of just that size from a larger one.
+func (c *codec) grow(to *unpacked, limit int64) error {
+	size := min(max(4<<10, 2*int64(cap(to.bytes))), limit+1)
+	if size > keptBytes {
+		more := size - to.claimed
+		if c.unpacked.Add(more) > unpackedBodies*(limit+1) {
+			c.unpacked.Add(-more)
+			return errNoRoom
+		}
+		to.claimed = size
+	}
+	return to.reserve(c.pool, size)
+}
+
+// release forgets what a body decompressed to.
+func (c *codec) release(to *unpacked) {
+	c.unpacked.Add(-to.claimed)
+	to.claimed = 0
+	to.buffer.release()
 }
 
 // resetReader is what every decompressor can do.
@@ -148,34 +190,38 @@ func (c *codec) reader(of coding) (resetReader, error) {
 	return zstdReader{d}, err
 }
 
-// decompress appends what a body decompresses to, at most limit bytes:
-// errBodyTooLarge where it is more. Memory grows with what comes out, not with
-// what the body claims.
-func (c *codec) decompress(dst []byte, of coding, body []byte, limit int64) ([]byte, error) {
+// decompress puts what a body decompresses to, at most limit bytes, into to:
+// errBodyTooLarge where it is more, errNoRoom where too much lies decompressed.
+// Memory grows with what comes out, not with what the body claims.
+func (c *codec) decompress(to *unpacked, of coding, body []byte, limit int64) error {
 	r, err := c.reader(of)
 	if err != nil {
-		return dst, fmt.Errorf("decoder: %w", err)
+		return fmt.Errorf("decoder: %w", err)
 	}
 	from := bytes.NewReader(body)
 	if err := r.reset(from); err != nil {
-		return dst, err
+		return err
 	}
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
+	defer func() {
+		from.Reset(nil)
+		c.readers[of].Put(r)
+	}()
+	for to.begin(); ; {
+		if len(to.bytes) == cap(to.bytes) {
+			if err := c.grow(to, limit); err != nil {
+				return err
+			}
 		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		if int64(len(dst)) > limit {
-			return dst, errBodyTooLarge
+		n, err := r.Read(to.bytes[len(to.bytes):cap(to.bytes)])
+		to.bytes = to.bytes[:len(to.bytes)+n]
+		if int64(len(to.bytes)) > limit {
+			return errBodyTooLarge
 		}
 		if err == io.EOF {
-			from.Reset(nil)
-			c.readers[of].Put(r)
-			return dst, nil
+			return nil
 		}
 		if err != nil {
-			return dst, err
+			return err
 		}
 	}
 }

@@ -16,11 +16,6 @@ import (
 	"github.com/segue-serving/segue/runtime"
 )
 
-// keptBytes is the largest buffer that a call keeps for the next request;
-// larger ones come from the pool of tensor memory or are left to the
-// garbage collector.
-const keptBytes = 1 << 20
-
 // httpCall is a call that came over HTTP, with all the memory that takes.
 type httpCall struct {
 	call
@@ -73,7 +68,7 @@ func (c *httpCall) end() {
 
 // release gives the call back to be used again.
 func (c *httpCall) release() {
-	c.body.release()
+	c.body.release(&c.server.codec)
 	if cap(c.out) > keptBytes {
 		c.out = nil
 	}

@@ -221,17 +221,18 @@ func TestBodiesAreDecompressedAndAnswersCompressed(t *testing.T) {
 		if got.header.Get("Content-Encoding") != name || got.header.Get("Vary") != "Accept-Encoding" {
 			t.Errorf("asked for %s, got %v", name, got.header)
 		}
-		var codecs codec
+		codecs, unpacked := codec{pool: g.opts.Pool}, unpacked{}
 		of, _ := parseContentEncoding([]byte(name))
-		plain, err := codecs.decompress(nil, of, []byte(got.body), 1<<20)
-		if err != nil || string(plain) != answered {
-			t.Errorf("%s: %q, %v", name, plain, err)
+		err := codecs.decompress(&unpacked, of, []byte(got.body), 1<<20)
+		if err != nil || string(unpacked.bytes) != answered {
+			t.Errorf("%s: %q, %v", name, unpacked.bytes, err)
 		}
 		g.send("POST", infer, packed(bomb), "Content-Encoding: "+name).want(t, 413, `{"error":"the body is over the limit of 1048576 bytes"}`)
-		unpacked, err := codecs.decompress(nil, of, []byte(packed(bomb)), 1<<20)
-		if !errors.Is(err, errBodyTooLarge) || cap(unpacked) > 4<<20 {
-			t.Errorf("%s: a bomb took %d bytes, %v", name, cap(unpacked), err)
+		err = codecs.decompress(&unpacked, of, []byte(packed(bomb)), 1<<20)
+		if !errors.Is(err, errBodyTooLarge) || cap(unpacked.bytes) > 4<<20 {
+			t.Errorf("%s: a bomb took %d bytes, %v", name, cap(unpacked.bytes), err)
 		}
+		codecs.release(&unpacked)
 	}
 	g.send("POST", infer, rowsOf(1), "Accept-Encoding: identity, br").want(t, 200, answered)
 }

@@ -120,7 +120,7 @@ func newDataServer(rt *router, m *Metrics, opts DataOptions) *DataServer {
 	}
 	s := &DataServer{
 		opts: opts, router: rt, metrics: m, drained: func() {}, heard: func() {}, mishaps: rate.NewLimiter(1, 10),
-		ids: newIDMaker(nil), requests: newRequestIDs(), seen: newFeedbackSeen(seenHalf),
+		ids: newIDMaker(nil), requests: newRequestIDs(), seen: newFeedbackSeen(seenHalf), codec: codec{pool: opts.Pool},
 		shadows: newShadows(opts), leavers: newLeavers(), stopHelpers: func() {},
 	}
 	s.calls.New = func() any { return newHTTPCall(s) }
