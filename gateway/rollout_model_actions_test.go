@@ -110,7 +110,7 @@ func (m *member) write() {
 		m.r.decisions.finish(context.Background(), d)
 	default:
 	}
-	for !m.link.cut && !m.link.deaf {
+	for !m.link.cut && !m.link.deaf && !m.link.mute {
 		select {
 		case job := <-m.r.audit.jobs:
 			m.r.audit.finish(context.Background(), job)
@@ -131,9 +131,13 @@ func (m *member) work() {
 }
 
 // crash ends the process and starts another, which reads its own copies where
-// the store is away.
+// the store is away. What was loaded need not come to life again, but for
+// stable.
 func (m *member) crash() {
 	m.at()
+	for _, content := range []string{"b", "c"} {
+		m.loader.state[content] = rapid.SampledFrom([]loader.State{loader.StateReady, loader.StateReady, loader.StateProbing, loader.StateFailed}).Draw(m.link.world.rt, "after the crash")
+	}
 	m.restart()
 	m.weights, m.lines, m.late = nil, 0, nil
 	m.pass()
@@ -265,6 +269,7 @@ func (w *rolloutModel) actions() map[string]func(*rapid.T) {
 			w.any().skew = rapid.SampledFrom([]time.Duration{0, -time.Hour, -time.Second, time.Minute, 2 * time.Hour}).Draw(w.rt, "skew")
 		},
 		"partition": func(*rapid.T) { m := w.any(); m.link.cut = !m.link.cut },
+		"read only": func(*rapid.T) { m := w.any(); m.link.mute = !m.link.mute },
 		"lost answers": func(*rapid.T) {
 			m := w.any()
 			m.link.deaf = true

@@ -81,8 +81,9 @@ type link struct {
 	*memoryStore
 	world *rolloutModel
 	owner *member
-	// cut: nothing gets through. deaf: writes are made and never answered.
-	cut, deaf bool
+	// cut: nothing gets through. deaf: writes are made and never answered. mute:
+	// it can be read and nothing can be written.
+	cut, deaf, mute bool
 }
 
 func (l *link) Get(ctx context.Context, key string) (configs.Item, bool, error) {
@@ -100,7 +101,7 @@ func (l *link) List(ctx context.Context, prefix string) ([]configs.Item, error) 
 }
 
 func (l *link) Apply(ctx context.Context, writes ...configs.Write) (uint64, error) {
-	if l.cut {
+	if l.cut || l.mute {
 		return 0, configs.ErrUnreachable
 	}
 	index, err := l.world.apply(l.owner, writes...)
@@ -340,7 +341,7 @@ func (w *rolloutModel) heal() {
 	}
 	w.set("settings", minimalSettings)
 	for _, m := range w.members {
-		m.link.cut, m.link.deaf, m.skew = false, false, 0
+		m.link.cut, m.link.deaf, m.link.mute, m.skew = false, false, false, 0
 		m.loader.state = map[string]loader.State{}
 	}
 	w.now = w.now.Add(3 * time.Hour) // clocks were ahead by at most that
