@@ -1,7 +1,6 @@
 package configs_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -11,56 +10,8 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
-
-// keys is a Store in memory whose index counts writes.
-type keys struct {
-	items map[string]configs.Item
-	index uint64
-	// steal is run once before the next write, as somebody else would.
-	steal func()
-}
-
-func newKeys() *keys { return &keys{items: map[string]configs.Item{}} }
-
-func (k *keys) Get(_ context.Context, key string) (configs.Item, bool, error) {
-	item, ok := k.items[key]
-	return item, ok, nil
-}
-
-func (k *keys) List(_ context.Context, prefix string) ([]configs.Item, error) {
-	var found []configs.Item
-	for key, item := range k.items {
-		if strings.HasPrefix(key, prefix) {
-			found = append(found, item)
-		}
-	}
-	slices.SortFunc(found, func(a, b configs.Item) int { return strings.Compare(a.Key, b.Key) })
-	return found, nil
-}
-
-func (k *keys) Apply(_ context.Context, writes ...configs.Write) (uint64, error) {
-	if steal := k.steal; steal != nil {
-		k.steal = nil
-		steal()
-	}
-	for _, w := range writes {
-		if k.items[w.Key].Index != w.Index {
-			return 0, configs.ErrConflict
-		}
-	}
-	k.index++
-	for _, w := range writes {
-		if w.Delete {
-			delete(k.items, w.Key)
-			continue
-		}
-		k.items[w.Key] = configs.Item{Key: w.Key, Value: w.Value, Index: k.index, Tool: w.Tool}
-	}
-	return k.index, nil
-}
-
-func (k *keys) Who(context.Context) string { return "tester" }
 
 func recordAt(index uint64, document string) configs.AuditRecord {
 	return configs.AuditRecord{
@@ -117,7 +68,7 @@ func FuzzParseAuditKeyAgreesWithAuditKey(f *testing.F) {
 
 func TestRecordsComeBackNewestFirst(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	for _, index := range []uint64{7, 100, 12} {
 		if err := configs.RecordAudit(ctx, store, recordAt(index, fmt.Sprintf("a < %d & b", index))); err != nil {
 			t.Fatal(err)
@@ -136,14 +87,14 @@ func TestRecordsComeBackNewestFirst(t *testing.T) {
 	if !reflect.DeepEqual(records, want) {
 		t.Errorf("records are\n%+v\nwant\n%+v", records, want)
 	}
-	if text := string(store.items[configs.AuditKey("mozart", 7, "put")].Value); !strings.Contains(text, `"document":"a < 7 & b"`) {
+	if text := string(store.Item(configs.AuditKey("mozart", 7, "put")).Value); !strings.Contains(text, `"document":"a < 7 & b"`) {
 		t.Errorf("people cannot read the document in %s", text)
 	}
 }
 
 func TestOneChangeIsRecordedOnce(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	first := recordAt(7, "one")
 	if err := configs.RecordAudit(ctx, store, first); err != nil {
 		t.Fatal(err)
@@ -164,11 +115,11 @@ func TestOneChangeIsRecordedOnce(t *testing.T) {
 
 func TestTheLastHundredRecordsAreKept(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	for index := uint64(1); index <= configs.AuditKept+5; index++ {
 		if index == configs.AuditKept+3 {
 			// Somebody else prunes at the same time.
-			store.steal = func() { store.steal = func() { delete(store.items, configs.AuditKey("mozart", 3, "put")) } }
+			store.BeforeApply(func() { store.BeforeApply(func() { store.Delete(configs.AuditKey("mozart", 3, "put")) }) })
 		}
 		if err := configs.RecordAudit(ctx, store, recordAt(index, "x")); err != nil {
 			t.Fatal(err)
@@ -191,10 +142,10 @@ func TestARecordThatIsNoKeyIsRefused(t *testing.T) {
 		func(r *configs.AuditRecord) { r.Event = "put/x" },
 		func(r *configs.AuditRecord) { r.Event = "" },
 	} {
-		store, record := newKeys(), recordAt(1, "x")
+		store, record := configstest.NewStore(), recordAt(1, "x")
 		spoil(&record)
-		if err := configs.RecordAudit(t.Context(), store, record); err == nil || len(store.items) > 0 {
-			t.Errorf("model %q, event %q: %v and %d keys, want an error and none", record.Model, record.Event, err, len(store.items))
+		if err := configs.RecordAudit(t.Context(), store, record); err == nil || len(store.Keys()) > 0 {
+			t.Errorf("model %q, event %q: %v and %d keys, want an error and none", record.Model, record.Event, err, len(store.Keys()))
 		}
 	}
 }
@@ -204,7 +155,7 @@ func TestSettingsCanBeRecordedAndAreNoModel(t *testing.T) {
 	if configs.CheckName(configs.AuditSettings) == nil {
 		t.Errorf("a model can be called %q", configs.AuditSettings)
 	}
-	store, record := newKeys(), recordAt(3, `{"schema": 1}`)
+	store, record := configstest.NewStore(), recordAt(3, `{"schema": 1}`)
 	record.Model = configs.AuditSettings
 	if err := configs.RecordAudit(t.Context(), store, record); err != nil {
 		t.Fatal(err)

@@ -2,13 +2,13 @@ package configs_test
 
 import (
 	"errors"
-	"maps"
 	"reflect"
 	"slices"
 	"testing"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 var driftAt = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
@@ -21,7 +21,7 @@ func countsOf(model, epoch string) configs.DriftCounts {
 
 func TestEachWriterHasCountsOfItsOwn(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	for _, c := range []configs.DriftCounts{countsOf("mozart", "b-1"), countsOf("mozart", "a-1"), countsOf("mozart2", "a-1")} {
 		if _, err := configs.PutDriftCounts(ctx, store, c); err != nil {
 			t.Fatal(err)
@@ -31,7 +31,7 @@ func TestEachWriterHasCountsOfItsOwn(t *testing.T) {
 		t.Errorf("over another writer's: %v", err)
 	}
 	for _, key := range []string{"drift/mozart/broken", "drift/mozart/a/b"} {
-		store.items[key] = configs.Item{Key: key, Value: []byte("{")}
+		store.Set(key, "{")
 	}
 	all, report, err := configs.ListDrift(ctx, store, "mozart")
 	if err != nil || report != nil || len(all) != 2 {
@@ -39,7 +39,7 @@ func TestEachWriterHasCountsOfItsOwn(t *testing.T) {
 	}
 	for i, epoch := range []string{"a-1", "b-1"} {
 		want := countsOf("mozart", epoch)
-		want.Index = store.items[want.Key()].Index
+		want.Index = store.Item(want.Key()).Index
 		if !reflect.DeepEqual(all[i], want) {
 			t.Errorf("got  %+v\nwant %+v", all[i], want)
 		}
@@ -51,8 +51,8 @@ func TestCountsThatCannotBeStoredAreRefused(t *testing.T) {
 	large := countsOf("m", "e")
 	large.Streams[0].Day = make([]byte, configs.MaxDriftBytes)
 	for _, c := range []configs.DriftCounts{countsOf("", "e"), countsOf("m", "e/f"), countsOf("m", ".."), large} {
-		store := newKeys()
-		if _, err := configs.PutDriftCounts(t.Context(), store, c); err == nil || len(store.items) > 0 {
+		store := configstest.NewStore()
+		if _, err := configs.PutDriftCounts(t.Context(), store, c); err == nil || len(store.Keys()) > 0 {
 			t.Errorf("%.60q: %v", c.Key(), err)
 		}
 	}
@@ -60,7 +60,7 @@ func TestCountsThatCannotBeStoredAreRefused(t *testing.T) {
 
 func TestAReportIsWrittenOverTheOneThatWasRead(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	if r, err := configs.GetDriftReport(ctx, store, "mozart"); r != nil || err != nil {
 		t.Fatalf("before the first: %+v, %v", r, err)
 	}
@@ -89,7 +89,7 @@ func TestAReportIsWrittenOverTheOneThatWasRead(t *testing.T) {
 		t.Errorf("listed %+v, %v", listed, err)
 	}
 	// What is no report is an empty one, which is written over.
-	store.items[want.Key()] = configs.Item{Key: want.Key(), Value: []byte("{"), Index: index}
+	index = store.Set(want.Key(), "{")
 	if got, err := configs.GetDriftReport(ctx, store, "mozart"); err != nil || got.Index != index || len(got.Windows) != 0 || len(got.Comparisons) != 0 {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -97,7 +97,7 @@ func TestAReportIsWrittenOverTheOneThatWasRead(t *testing.T) {
 
 func TestDriftOfModelsThatAreNotComparedIsSweptAfterADay(t *testing.T) {
 	t.Parallel()
-	store, ctx := newKeys(), t.Context()
+	store, ctx := configstest.NewStore(), t.Context()
 	for _, c := range []configs.DriftCounts{countsOf("mozart", "a"), countsOf("gone", "a"), countsOf("gone", "b"), countsOf("stolen", "a")} {
 		if c.Epoch == "b" {
 			c.At = driftAt.Add(time.Hour)
@@ -106,9 +106,9 @@ func TestDriftOfModelsThatAreNotComparedIsSweptAfterADay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	store.steal = func() { delete(store.items, "drift/stolen/a") }
+	store.BeforeApply(func() { store.Delete("drift/stolen/a") })
 	swept, err := configs.SweepDrift(ctx, store, driftAt.Add(24*time.Hour), func(model string) bool { return model == "mozart" })
-	if left := slices.Sorted(maps.Keys(store.items)); err != nil || swept < 1 || !slices.Equal(left, []string{"drift/gone/b", "drift/mozart/a"}) {
+	if left := store.Keys(); err != nil || swept < 1 || !slices.Equal(left, []string{"drift/gone/b", "drift/mozart/a"}) {
 		t.Errorf("%d swept, %v, left are %q", swept, err, left)
 	}
 }

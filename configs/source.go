@@ -96,7 +96,7 @@ type Write struct {
 	// Delete removes the key instead of writing Value.
 	Delete bool
 	// Index is the index at which the key must be: 0 means that it must not
-	// exist, so a write with 0 creates.
+	// exist, so a write with 0 creates. A deletion must name one.
 	Index uint64
 	// Tool marks the entry as written by seguectl.
 	Tool bool
@@ -111,7 +111,8 @@ type Store interface {
 	// List returns all keys under the prefix, sorted by key.
 	List(ctx context.Context, prefix string) ([]Item, error)
 	// Apply makes all writes or none, each by check-and-set, and returns the
-	// index at which they were made. ErrConflict where a check failed.
+	// index at which they were made; a write of the bytes that are there already
+	// changes nothing and keeps the key's index. ErrConflict where a check failed.
 	Apply(ctx context.Context, writes ...Write) (index uint64, err error)
 	// Who names the caller as the store knows it (a token's accessor, a user
 	// of the system), for the audit.

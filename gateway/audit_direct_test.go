@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 // records are the audit's records of a model, oldest first.
@@ -37,7 +38,7 @@ func (b *bench) records(model string) (records []configs.AuditRecord) {
 func TestADirectWriteIsRecordedWithWhatCameOfIt(t *testing.T) {
 	b := newBench(t)
 	first := b.document("mozart", "1:a", "1=100")
-	text := string(b.store.items["models/mozart"].Value)
+	text := string(b.store.Item("models/mozart").Value)
 	b.read()
 	second := b.set("models/mozart", `{"model": "mozart", "colour": 1}`)
 	b.read()
@@ -63,9 +64,10 @@ func TestADirectWriteIsRecordedWithWhatCameOfIt(t *testing.T) {
 func TestWhatTheToolWroteItRecordsItself(t *testing.T) {
 	b := newBench(t)
 	b.document("mozart", "1:a", "1=100")
-	item := b.store.items["models/mozart"]
-	item.Tool = true
-	b.store.items["models/mozart"] = item
+	item := b.store.Item("models/mozart")
+	if _, err := b.store.Apply(t.Context(), configs.Write{Key: item.Key, Value: item.Value, Index: item.Index, Tool: true}); err != nil {
+		t.Fatal(err)
+	}
 	b.read()
 	if got := b.records("mozart"); len(got) != 0 {
 		t.Errorf("recorded %+v", got)
@@ -78,7 +80,7 @@ func TestARestartRecordsNothingAgain(t *testing.T) {
 	b.read()
 	b.set("models/mozart", "{")
 	b.read()
-	before := slices.Clone(b.store.writes)
+	before := b.store.Writes()
 	for _, fresh := range []bool{false, true} {
 		b.write()
 		if fresh {
@@ -86,8 +88,8 @@ func TestARestartRecordsNothingAgain(t *testing.T) {
 		}
 		b.start()
 		b.read()
-		if !slices.Equal(b.store.writes, before) {
-			t.Errorf("fresh %v: written %q", fresh, b.store.writes[len(before):])
+		if !slices.Equal(b.store.Writes(), before) {
+			t.Errorf("fresh %v: written %q", fresh, b.store.Writes()[len(before):])
 		}
 	}
 }
@@ -95,7 +97,7 @@ func TestARestartRecordsNothingAgain(t *testing.T) {
 func TestWhatWasWrittenWhileTheGatewayWasDownIsRecordedWithWhatItReplaced(t *testing.T) {
 	b := newBench(t)
 	b.document("mozart", "1:a", "1=100")
-	before := configs.EntryDigest(b.store.items["models/mozart"].Value)
+	before := configs.EntryDigest(b.store.Item("models/mozart").Value)
 	b.read()
 	b.write()
 	b.document("mozart", "1:a 2:b", "2=100")
@@ -111,8 +113,8 @@ func TestACopyOnDiskIsNoWrite(t *testing.T) {
 	b.document("mozart", "1:a", "1=100")
 	b.away = true
 	b.read()
-	if len(b.store.writes) != 0 {
-		t.Errorf("written %q", b.store.writes)
+	if len(b.store.Writes()) != 0 {
+		t.Errorf("written %q", b.store.Writes())
 	}
 	// What was written while the gateway was away is recorded when it is seen.
 	b.away = false
@@ -126,9 +128,9 @@ func TestACopyOnDiskIsNoWrite(t *testing.T) {
 func TestARecordIsCreatedOnce(t *testing.T) {
 	b := newBench(t)
 	index := b.document("mozart", "1:a", "1=100")
-	b.store.items[configs.AuditKey("mozart", index, configs.EventDocument)] = configs.Item{Value: []byte("somebody else's"), Index: 5}
+	b.set(configs.AuditKey("mozart", index, configs.EventDocument), "somebody else's")
 	b.read()
-	if got := b.store.items[configs.AuditKey("mozart", index, configs.EventDocument)]; string(got.Value) != "somebody else's" {
+	if got := b.store.Item(configs.AuditKey("mozart", index, configs.EventDocument)); string(got.Value) != "somebody else's" {
 		t.Errorf("overwritten: %s", got.Value)
 	}
 	b.wantsMetric("1", "segue_consul_writes_total", "kind=audit", "outcome=conflict")
@@ -136,8 +138,8 @@ func TestARecordIsCreatedOnce(t *testing.T) {
 
 func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, registry := newMemoryStore(), prometheus.NewRegistry()
-		store.err = fmt.Errorf("apply: %w", configs.ErrUnreachable)
+		store, registry := configstest.NewStore(), prometheus.NewRegistry()
+		store.FailWrites(fmt.Errorf("apply: %w", configs.ErrUnreachable))
 		var log strings.Builder
 		m := NewMetrics(registry)
 		a := newAuditor(store, slog.New(slog.NewTextHandler(&log, nil)), time.Now, m)
@@ -148,21 +150,17 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 		a.document("haydn", configs.Entry{}, configs.Entry{Index: 2, Value: []byte("{}")}, nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if len(store.writes) != 0 || log.Len() > 0 {
-			t.Errorf("written %q, said %s", store.writes, log.String())
+		if len(store.Writes()) != 0 || log.Len() > 0 {
+			t.Errorf("written %q, said %s", store.Writes(), log.String())
 		}
-		store.mu.Lock()
-		store.err = nil
-		store.mu.Unlock()
+		store.FailWrites(nil)
 		time.Sleep(auditRetry)
 		synctest.Wait()
-		if want := []string{"write " + configs.AuditKey("mozart", 1, "document"), "write " + configs.AuditKey("haydn", 2, "document")}; !slices.Equal(store.writes, want) {
-			t.Errorf("written %q, want %q", store.writes, want)
+		if want := []string{"write " + configs.AuditKey("mozart", 1, "document"), "write " + configs.AuditKey("haydn", 2, "document")}; !slices.Equal(store.Writes(), want) {
+			t.Errorf("written %q, want %q", store.Writes(), want)
 		}
 		// What the store refuses is said and not tried again.
-		store.mu.Lock()
-		store.err = fmt.Errorf("apply: %w", configs.ErrForbidden)
-		store.mu.Unlock()
+		store.FailWrites(fmt.Errorf("apply: %w", configs.ErrForbidden))
 		a.document("bach", configs.Entry{}, configs.Entry{Index: 3}, nil)
 		time.Sleep(time.Minute)
 		synctest.Wait()
@@ -170,9 +168,7 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 			t.Errorf("said %s", log.String())
 		}
 		// The end does not wait for a store that is away.
-		store.mu.Lock()
-		store.err = errors.Join(configs.ErrUnreachable)
-		store.mu.Unlock()
+		store.FailWrites(errors.Join(configs.ErrUnreachable))
 		a.dropOverride("bach", 3, nil)
 		synctest.Wait()
 		cancel()
@@ -184,7 +180,7 @@ func TestWritesWaitForAStoreThatIsAwayAndKeepTheirOrder(t *testing.T) {
 
 func TestWhatIsOwedIsBounded(t *testing.T) {
 	var log strings.Builder
-	a := newAuditor(newMemoryStore(), slog.New(slog.NewTextHandler(&log, nil)), time.Now, NewMetrics(prometheus.NewRegistry()))
+	a := newAuditor(configstest.NewStore(), slog.New(slog.NewTextHandler(&log, nil)), time.Now, NewMetrics(prometheus.NewRegistry()))
 	for range auditQueue + 1 {
 		a.dropOverride("mozart", 1, nil)
 	}

@@ -7,17 +7,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/loader"
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
@@ -189,62 +188,6 @@ func (f *fakeLoader) Lookup(w loader.Wanted) (*loader.Resident, loader.Status) {
 	return nil, st
 }
 
-// memoryStore is a Store in memory that can be away.
-type memoryStore struct {
-	mu     sync.Mutex
-	items  map[string]configs.Item
-	index  uint64
-	err    error // what Apply answers, while it is set
-	writes []string
-}
-
-func newMemoryStore() *memoryStore { return &memoryStore{items: map[string]configs.Item{}, index: 10} }
-
-func (m *memoryStore) Get(_ context.Context, key string) (configs.Item, bool, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	item, ok := m.items[key]
-	return item, ok, nil
-}
-
-func (m *memoryStore) List(_ context.Context, prefix string) ([]configs.Item, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var found []configs.Item
-	for _, key := range slices.Sorted(maps.Keys(m.items)) {
-		if strings.HasPrefix(key, prefix) {
-			found = append(found, m.items[key])
-		}
-	}
-	return found, nil
-}
-
-func (m *memoryStore) Apply(_ context.Context, writes ...configs.Write) (uint64, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.err != nil {
-		return 0, m.err
-	}
-	for _, w := range writes {
-		if m.items[w.Key].Index != w.Index {
-			return 0, configs.ErrConflict
-		}
-	}
-	m.index++
-	for _, w := range writes {
-		if w.Delete {
-			delete(m.items, w.Key)
-			m.writes = append(m.writes, "delete "+w.Key)
-			continue
-		}
-		m.items[w.Key] = configs.Item{Key: w.Key, Value: w.Value, Index: m.index, Tool: w.Tool}
-		m.writes = append(m.writes, "write "+w.Key)
-	}
-	return m.index, nil
-}
-
-func (m *memoryStore) Who(context.Context) string { return "gateway" }
-
 // bench is a reconciler with a simulated clock, a loader that does what the
 // test says and a store whose keys the test writes. Nothing happens by itself.
 type bench struct {
@@ -252,7 +195,7 @@ type bench struct {
 	now      time.Time
 	contents *contents
 	loader   *fakeLoader
-	store    *memoryStore
+	store    *configstest.Store
 	// link is what the gateway has of the store, nil where that is the store
 	// itself; instance is its name, empty for the usual one.
 	link     configs.Store
@@ -273,7 +216,7 @@ func newBench(t testing.TB) *bench {
 }
 
 func newBenchOf(t testing.TB, dir string, c *contents) *bench {
-	b := &bench{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), contents: c, store: newMemoryStore(), dir: dir}
+	b := &bench{t: t, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), contents: c, store: configstest.NewStore(), dir: dir}
 	b.loader = &fakeLoader{t: t, contents: c, state: map[string]loader.State{}, tried: map[string]bool{}}
 	b.start()
 	b.set("settings", minimalSettings)
@@ -318,22 +261,8 @@ func (stillSource) Run(ctx context.Context, _ func(configs.Snapshot)) error { <-
 func (stillSource) State() configs.SourceState                              { return configs.SourceState{Connected: true} }
 
 // set writes a key as somebody by hand, remove deletes it.
-func (b *bench) set(key, value string) uint64 {
-	b.store.mu.Lock()
-	defer b.store.mu.Unlock()
-	b.store.index++
-	b.store.items[key] = configs.Item{Key: key, Value: []byte(value), Index: b.store.index}
-	return b.store.index
-}
-
-func (b *bench) remove(keys ...string) {
-	b.store.mu.Lock()
-	defer b.store.mu.Unlock()
-	for _, key := range keys {
-		b.store.index++
-		delete(b.store.items, key)
-	}
-}
+func (b *bench) set(key, value string) uint64 { return b.store.Set(key, value) }
+func (b *bench) remove(keys ...string)        { b.store.Delete(keys...) }
 
 // document writes a model's document: versions as "1:a 2:b" with what each
 // holds, weights as "1=90 2=10".
@@ -378,7 +307,7 @@ func (b *bench) held(model, weights string, length time.Duration) uint64 {
 // deleteByName does what seguectl delete does.
 func (b *bench) deleteByName(models ...string) {
 	for _, model := range models {
-		delete(b.store.items, "models/"+model)
+		b.store.Delete("models/" + model)
 		b.set("overrides/"+model, fmt.Sprintf(`{"kind": "delete", "basis": "", "by": "ada", "reason": "", "at": %q, "until": %q}`,
 			b.now.Format(time.RFC3339), b.now.Add(configs.MaxHold).Format(time.RFC3339)))
 	}
@@ -386,12 +315,11 @@ func (b *bench) deleteByName(models ...string) {
 
 // snapshot is what the store holds now.
 func (b *bench) snapshot() configs.Snapshot {
-	b.store.mu.Lock()
-	defer b.store.mu.Unlock()
-	s := configs.Snapshot{Index: b.store.index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, Resolved: map[string]configs.Entry{}, FromLastGood: b.away}
-	for key, item := range b.store.items {
-		kind, name, _ := strings.Cut(key, "/")
-		e := configs.Entry{Name: name, Value: item.Value, Index: item.Index, Where: key, WrittenByTool: item.Tool}
+	items, index := b.store.All()
+	s := configs.Snapshot{Index: index, Models: map[string]configs.Entry{}, Overrides: map[string]configs.Entry{}, Resolved: map[string]configs.Entry{}, FromLastGood: b.away}
+	for _, item := range items {
+		kind, name, _ := strings.Cut(item.Key, "/")
+		e := configs.Entry{Name: name, Value: item.Value, Index: item.Index, Where: item.Key, WrittenByTool: item.Tool}
 		switch kind {
 		case "models":
 			s.Models[name] = e
@@ -418,7 +346,7 @@ func (b *bench) read() {
 func (b *bench) pass() {
 	b.next = b.r.pass(b.now)
 	audits := b.r.audit.jobs
-	if errors.Is(b.store.err, configs.ErrUnreachable) {
+	if errors.Is(b.store.Failing(), configs.ErrUnreachable) {
 		audits = nil // they wait for the store
 	}
 	for {

@@ -41,7 +41,7 @@ func TestAModelIsDeletedAfterItsGrace(t *testing.T) {
 	b.remove("models/bach")
 	b.read()
 	b.after(59 * time.Second)
-	b.wants("bach", "12 1=100a")
+	b.wants("bach", "2 1=100a")
 	if got := b.status("bach").Deleting; got == nil || !got.Equal(b.now.Add(time.Second)) {
 		t.Errorf("deleting %v", got)
 	}
@@ -60,7 +60,7 @@ func TestAModelIsDeletedAfterItsGrace(t *testing.T) {
 
 func TestAReturnOfTheKeyCancelsADeletion(t *testing.T) {
 	b := three(t)
-	text := string(b.store.items["models/bach"].Value)
+	text := string(b.store.Item("models/bach").Value)
 	b.remove("models/bach")
 	b.read()
 	b.after(50 * time.Second)
@@ -89,7 +89,7 @@ func TestOnlyAWholeAnswerDeletes(t *testing.T) {
 	b.read()
 	b.after(time.Hour)
 	b.away = false
-	settings := b.store.items["settings"]
+	settings := b.store.Item("settings")
 	b.remove("settings")
 	b.read()
 	b.after(time.Hour)
@@ -98,7 +98,7 @@ func TestOnlyAWholeAnswerDeletes(t *testing.T) {
 	if b.r.status.newest.Load().Config.SentinelPresent {
 		t.Error("status says that there are settings")
 	}
-	b.store.items["settings"] = settings
+	b.set("settings", string(settings.Value))
 	b.read()
 	b.after(time.Minute)
 	b.wantsServed("haydn mozart")
@@ -158,19 +158,19 @@ func TestTheWordThatAModelWasDeletedByNameReachesWhoWasAwayAndEndsWithItsReturn(
 	b.after(time.Minute)
 	b.wantsServed("mozart")
 	for _, key := range []string{"overrides/bach", "overrides/haydn"} {
-		if b.store.items[key].Index == 0 {
+		if b.store.Item(key).Index == 0 {
 			t.Errorf("%s is gone before every gateway could see it", key)
 		}
 	}
 	b.document("bach", "1:a", "1=100")
 	b.partial = true
 	b.read()
-	if b.store.items["overrides/bach"].Index == 0 {
+	if b.store.Item("overrides/bach").Index == 0 {
 		t.Error("an answer that may not be whole ended the word")
 	}
 	b.partial = false
 	b.read()
-	if b.store.items["overrides/bach"].Index != 0 {
+	if b.store.Item("overrides/bach").Index != 0 {
 		t.Error("the override of a model that is back stays")
 	}
 	b.read()
@@ -181,14 +181,14 @@ func TestTheWordThatAModelWasDeletedByNameReachesWhoWasAwayAndEndsWithItsReturn(
 	b.after(time.Hour)
 	b.wantsServed("bach mozart")
 	b.after(configs.MaxHold)
-	if b.store.items["overrides/haydn"].Index != 0 {
+	if b.store.Item("overrides/haydn").Index != 0 {
 		t.Error("the override of a deleted model stays for ever")
 	}
 }
 
 func TestANameIsGoodForOneDeletion(t *testing.T) {
 	b := three(t)
-	text := string(b.store.items["models/bach"].Value)
+	text := string(b.store.Item("models/bach").Value)
 	b.deleteByName("bach")
 	b.read()
 	b.set("models/bach", text)

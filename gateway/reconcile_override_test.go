@@ -37,8 +37,8 @@ func TestAHoldStandsAgainstDocumentsUntilItEnds(t *testing.T) {
 	b.after(time.Second)
 	b.wants("mozart", "%d 1=0a 2=50b 3=50c", second)
 	b.wantsMetric("0", "segue_override_active", "model=mozart", "kind=hold")
-	if !slices.Contains(b.store.writes, "delete overrides/mozart") || b.store.items["overrides/mozart"].Index != 0 {
-		t.Errorf("the hold that ended is still there: %q", b.store.writes)
+	if !slices.Contains(b.store.Writes(), "delete overrides/mozart") || b.store.Item("overrides/mozart").Index != 0 {
+		t.Errorf("the hold that ended is still there: %q", b.store.Writes())
 	}
 	b.wantsMetric("1", "segue_consul_writes_total", "kind=overrides", "outcome=ok")
 	if b.status("mozart").Override != nil {
@@ -54,7 +54,7 @@ func TestAHoldThatEndedIsDeletedOnceAndNotInsteadOfAnother(t *testing.T) {
 	old := b.snapshot()
 	newer := b.held("mozart", "2=100", 3*time.Hour)
 	b.after(time.Hour) // the newer one was not read yet
-	if b.store.items["overrides/mozart"].Index != newer {
+	if b.store.Item("overrides/mozart").Index != newer {
 		t.Fatal("another override was deleted")
 	}
 	b.wantsMetric("1", "segue_consul_writes_total", "kind=overrides", "outcome=conflict")
@@ -99,7 +99,7 @@ func TestAHoldWorksWhileANewerDocumentWaits(t *testing.T) {
 	b.wants("mozart", "%d 1=0a 2=100b 3=0-", hold)
 	b.waitsFor("mozart", "version 3 is failed")
 	b.becomes(loader.StateReady, "c")
-	b.wants("mozart", "%d 1=0a 2=0b 3=100c", b.store.items["models/mozart"].Index)
+	b.wants("mozart", "%d 1=0a 2=0b 3=100c", b.store.Item("models/mozart").Index)
 }
 
 func TestAHoldWorksOnTheDocumentInForceWhileTheNewestLacksItsVersion(t *testing.T) {
@@ -116,7 +116,7 @@ func TestAHoldWorksOnTheDocumentInForceWhileTheNewestLacksItsVersion(t *testing.
 		t.Errorf("waits for %q", got)
 	}
 	b.becomes(loader.StateReady, "c")
-	b.wants("mozart", "%d 3=100c", b.store.items["models/mozart"].Index)
+	b.wants("mozart", "%d 3=100c", b.store.Item("models/mozart").Index)
 	b.waitsFor("mozart", "the hold by ada does not apply")
 	b.waitsFor("mozart", `weights."2"`)
 	if b.status("mozart").Override != nil {
@@ -126,7 +126,7 @@ func TestAHoldWorksOnTheDocumentInForceWhileTheNewestLacksItsVersion(t *testing.
 	// It applies again when its version is back.
 	b.document("mozart", "2:b 3:c", "3=100")
 	b.read()
-	b.wants("mozart", "%d 2=100b 3=0c", b.store.items["models/mozart"].Index)
+	b.wants("mozart", "%d 2=100b 3=0c", b.store.Item("models/mozart").Index)
 }
 
 func TestStatusNamesWhatTheNewestDocumentWaitsForFirst(t *testing.T) {
@@ -191,7 +191,7 @@ func TestAnOverrideMayComeBeforeItsModel(t *testing.T) {
 	b.read()
 	b.document("mozart", "1:a 2:b", "1=100")
 	b.read()
-	b.wants("mozart", "%d 1=0a 2=100b", b.store.items["models/mozart"].Index)
+	b.wants("mozart", "%d 1=0a 2=100b", b.store.Item("models/mozart").Index)
 	if got := b.r.overrides["mozart"].good.entry.Index; got != hold {
 		t.Errorf("hold at %d, want %d", got, hold)
 	}
@@ -199,7 +199,7 @@ func TestAnOverrideMayComeBeforeItsModel(t *testing.T) {
 	b.held("nobody", "1=100", time.Minute)
 	b.read()
 	b.after(time.Minute)
-	if b.store.items["overrides/nobody"].Index != 0 {
+	if b.store.Item("overrides/nobody").Index != 0 {
 		t.Error("it is still there")
 	}
 }

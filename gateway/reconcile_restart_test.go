@@ -58,7 +58,7 @@ func TestARestartKeepsHolds(t *testing.T) {
 	b.pass()
 	b.wants("mozart", "%d 1=100a 2=0b", hold)
 	b.after(time.Hour)
-	b.wants("mozart", "12 1=90a 2=10b")
+	b.wants("mozart", "2 1=90a 2=10b")
 }
 
 func TestACrashWhileStartingForgetsNothing(t *testing.T) {

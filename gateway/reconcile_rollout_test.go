@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/gateway/rollout"
 	"github.com/segue-serving/segue/loader"
 )
@@ -22,14 +23,14 @@ func (b *bench) rollsOut(more ...string) uint64 {
 func (b *bench) settle() {
 	b.t.Helper()
 	for range 10 {
-		before := b.store.index
+		before := b.store.Index()
 		b.read()
 		b.read()
-		if b.store.index == before {
+		if b.store.Index() == before {
 			return
 		}
 	}
-	b.t.Fatalf("there is no end of decisions: %q", b.store.writes)
+	b.t.Fatalf("there is no end of decisions: %q", b.store.Writes())
 }
 
 // requests are counted as if the canary and stable had answered them: so many
@@ -51,8 +52,8 @@ func (b *bench) requests(good, bad int, canary bool) {
 
 func (b *bench) state() *configs.RolloutState {
 	b.t.Helper()
-	item, ok := b.store.items["overrides/mozart"]
-	if !ok {
+	item := b.store.Item("overrides/mozart")
+	if item.Index == 0 {
 		return nil
 	}
 	o, err := configs.ParseOverride(configs.Entry{Name: "mozart", Value: item.Value})
@@ -190,7 +191,7 @@ func TestARollbackIsOnDiskBeforeAnybodyHearsOfIt(t *testing.T) {
 	b.rollsOut()
 	b.settle()
 	b.write()
-	b.store.err = configs.ErrUnreachable
+	b.store.FailWrites(configs.ErrUnreachable)
 	b.r.announce = append(b.r.announce, func() { // as what is said first of a rollback
 		s, ok, err := b.r.keeper.load()
 		if o, _ := configs.ParseOverride(s.Overrides["mozart"]); !ok || err != nil || o == nil || o.Rollout.Phase != configs.PhaseRolledBack {
@@ -214,7 +215,7 @@ func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 	b.rollsOut()
 	b.settle()
 	before := b.state()
-	b.store.err = configs.ErrUnreachable
+	b.store.FailWrites(configs.ErrUnreachable)
 	b.fails()
 	b.answering("1=100a 2=0-")
 	b.after(time.Minute)
@@ -230,7 +231,8 @@ func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 	b.away = true
 	b.read()
 	b.answering("1=100a 2=0-")
-	b.away, b.store.err = false, nil
+	b.away = false
+	b.store.FailWrites(nil)
 	b.after(decideAgain)
 	b.settle()
 	b.wantsState(configs.PhaseRolledBack, 0)
@@ -246,11 +248,11 @@ func TestARollbackStandsWhileTheStoreIsAwayAndIsReplayed(t *testing.T) {
 // would.
 func (b *bench) overrides(f func(*configs.Document, *configs.Override) (*configs.Override, error)) {
 	b.t.Helper()
-	o, err := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.items["overrides/mozart"].Value})
+	o, err := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.Item("overrides/mozart").Value})
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	doc, _, err := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
+	doc, _, err := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.Item("models/mozart").Value})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -287,9 +289,9 @@ func TestARollbackIsLetGoWhereTheOperatorHasMovedOn(t *testing.T) {
 			b := newBench(t)
 			b.rollsOut()
 			b.settle()
-			b.store.err = configs.ErrUnreachable
+			b.store.FailWrites(configs.ErrUnreachable)
 			b.fails()
-			b.store.err = nil
+			b.store.FailWrites(nil)
 			moveOn(b)
 			b.settle()
 			b.after(decideAgain)
@@ -308,9 +310,9 @@ func TestARollbackIsNotLetGoForAPersonWhoOnlyPauses(t *testing.T) {
 	b := newBench(t)
 	b.rollsOut()
 	b.settle()
-	b.store.err = configs.ErrUnreachable
+	b.store.FailWrites(configs.ErrUnreachable)
 	b.fails()
-	b.store.err = nil
+	b.store.FailWrites(nil)
 	b.decided(configs.DecidePause)
 	b.restart()
 	b.after(decideAgain)
@@ -324,7 +326,7 @@ func TestARollbackIsNotLetGoForAPersonWhoOnlyPauses(t *testing.T) {
 func TestWhoFollowsAnOlderDocumentLeavesAloneWhatWasDecidedOnTheNewest(t *testing.T) {
 	for name, before := range map[string]func(*bench){
 		"no rollout begins":      func(b *bench) { b.remove("overrides/mozart"); b.restart() },
-		"no rollback is written": func(b *bench) { b.store.err = configs.ErrUnreachable; b.fails(); b.store.err = nil },
+		"no rollback is written": func(b *bench) { b.store.FailWrites(configs.ErrUnreachable); b.fails(); b.store.FailWrites(nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := newBench(t)
@@ -354,12 +356,12 @@ func TestWhoFollowsAnOlderDocumentLeavesAloneWhatWasDecidedOnTheNewest(t *testin
 
 // deafStore makes writes and does not answer.
 type deafStore struct {
-	*memoryStore
+	*configstest.Store
 	deaf bool
 }
 
 func (s *deafStore) Apply(ctx context.Context, writes ...configs.Write) (uint64, error) {
-	index, err := s.memoryStore.Apply(ctx, writes...)
+	index, err := s.Store.Apply(ctx, writes...)
 	if err == nil && s.deaf && strings.HasPrefix(writes[0].Key, configs.OverridesPrefix) {
 		return 0, configs.ErrUnreachable
 	}
@@ -368,15 +370,15 @@ func (s *deafStore) Apply(ctx context.Context, writes ...configs.Write) (uint64,
 
 func TestADecisionOfWhichTheAnswerWasLostIsOnRecord(t *testing.T) {
 	b := newBench(t)
-	link := &deafStore{memoryStore: b.store, deaf: true}
+	link := &deafStore{Store: b.store, deaf: true}
 	b.link = link
 	b.start()
 	b.rollsOut()
 	b.read()
 	b.wantsState(configs.PhaseStep, 0)
-	index := b.store.items["overrides/mozart"].Index
-	if record, ok := b.store.items[configs.AuditKey("mozart", index, "start")]; !ok || !strings.Contains(string(record.Value), "gateway gw") {
-		t.Errorf("record %q, writes %q", record.Value, b.store.writes)
+	index := b.store.Item("overrides/mozart").Index
+	if record := b.store.Item(configs.AuditKey("mozart", index, "start")); record.Index == 0 || !strings.Contains(string(record.Value), "gateway gw") {
+		t.Errorf("record %q, writes %q", record.Value, b.store.Writes())
 	}
 	b.wantsMetric("1", "segue_consul_writes_total", "kind=overrides", "outcome=error")
 }
@@ -385,10 +387,10 @@ func TestTheEndOfAStepsTimeTakesNothingBackThatOthersHaveLeftBehind(t *testing.T
 	b := newBench(t)
 	b.document("mozart", "1:a 2:b", "", `"rollout": {"stable": "1", "canary": "2", "steps": [{"weight": 10, "max_time": "5m"}, {"weight": 50}], "on_inconclusive": "rollback"}`)
 	b.settle()
-	b.store.err = configs.ErrUnreachable
+	b.store.FailWrites(configs.ErrUnreachable)
 	b.after(6 * time.Minute)
 	b.answering("1=90a 2=10b")
-	b.store.err = nil
+	b.store.FailWrites(nil)
 	b.decided(configs.DecideStep)
 	b.settle()
 	b.wantsState(configs.PhaseStep, 1)
@@ -413,9 +415,9 @@ func TestARollbackIsMadeOnWhatSomebodyElseDecidedMeanwhile(t *testing.T) {
 	b.rollsOut()
 	b.settle()
 	// Another gateway goes on to the second step at the same moment.
-	item := b.store.items["overrides/mozart"]
+	item := b.store.Item("overrides/mozart")
 	o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: item.Value})
-	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
+	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.Item("models/mozart").Value})
 	next, err := doc.Decide(o, configs.Decision{Event: configs.DecideStep, By: "gateway other", Reason: "evidence", At: b.now.UTC()})
 	if err != nil {
 		t.Fatal(err)
@@ -524,7 +526,7 @@ func TestGatewaysDecideOnWhatAllOfThemHaveSeen(t *testing.T) {
 	one.wantsState(configs.PhaseStep, 0) // 45 requests prove nothing
 	everybody(func(b *bench) { b.r.exchange.round(t.Context()) })
 	everybody(func(b *bench) { b.r.exchange.round(t.Context()) })
-	before := one.store.index
+	before := one.store.Index()
 	everybody(func(b *bench) { b.pass() })
 	one.wantsState(configs.PhaseStep, 1)
 	steps := 0
@@ -545,8 +547,8 @@ func TestAHoldSuspendsARolloutAndItGoesOnAfterwards(t *testing.T) {
 	b.rollsOut()
 	b.settle()
 	state := b.state()
-	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
-	o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.items["overrides/mozart"].Value})
+	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.Item("models/mozart").Value})
+	o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.Item("overrides/mozart").Value})
 	hold := o.WithHold(doc, configs.Override{Weights: map[string]float64{"1": 50, "2": 50}, By: "ada", Reason: "look", At: b.now, Until: b.now.Add(time.Hour)})
 	b.set("overrides/mozart", string(configs.CanonicalOverride(hold)))
 	b.settle()
@@ -582,8 +584,8 @@ func TestARefusedVersionIsNotHeldBack(t *testing.T) {
 	b.settle()
 	b.fails()
 	b.settle()
-	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.items["models/mozart"].Value})
-	o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.items["overrides/mozart"].Value})
+	doc, _, _ := configs.Parse(configs.Entry{Name: "mozart", Value: b.store.Item("models/mozart").Value})
+	o, _ := configs.ParseOverride(configs.Entry{Name: "mozart", Value: b.store.Item("overrides/mozart").Value})
 	hold := o.WithHold(doc, configs.Override{Weights: map[string]float64{"2": 100}, By: "ada", Reason: "look", At: b.now, Until: b.now.Add(time.Hour)})
 	b.set("overrides/mozart", string(configs.CanonicalOverride(hold)))
 	b.settle()

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/loader"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
 	"github.com/segue-serving/segue/loader/store"
@@ -72,6 +73,7 @@ type whole struct {
 	source    givenSource
 	announced *announced
 	log       *strings.Builder
+	mu        sync.Mutex // of sessions, which several goroutines open
 	sessions  []*runtimetest.Session
 	stop      func()
 }
@@ -85,7 +87,7 @@ func packed(t *testing.T, salt string) string {
 func startWhole(t *testing.T, dir string, a *announced) *whole {
 	t.Helper()
 	g := &whole{t: t, source: givenSource{make(chan configs.Snapshot)}, announced: a, log: &strings.Builder{},
-		bench: &bench{t: t, store: newMemoryStore(), now: time.Now()}}
+		bench: &bench{t: t, store: configstest.NewStore(), now: time.Now()}}
 	executor := batch.New(batch.Options{Permits: 1})
 	var err error
 	g.Gateway, err = New(Options{
@@ -94,9 +96,9 @@ func startWhole(t *testing.T, dir string, a *announced) *whole {
 			Stores: store.NewRegistry(map[string]store.Store{"file": store.File{}}, nil),
 			Open: func(_ context.Context, r loader.OpenRequest) (loader.Instance, error) {
 				session := runtimetest.NewSession(&runtimetest.Fake{Signature: *r.Manifest.Signature})
-				g.bench.store.mu.Lock()
+				g.mu.Lock()
 				g.sessions = append(g.sessions, session)
-				g.bench.store.mu.Unlock()
+				g.mu.Unlock()
 				return Instance{executor.Instance(session, batch.InstanceOptions{Name: r.Wanted.Model, Version: r.Wanted.Version})}, nil
 			},
 		},

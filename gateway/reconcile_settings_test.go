@@ -27,7 +27,7 @@ func TestBadOrMissingSettingsLeaveTheLastGoodOnesAndTheirKeys(t *testing.T) {
 			if table.access.open || len(table.access.keys) != 1 || table.maxInFlight != 7 || b.r.settings.inForce.Grace() != 5*time.Minute {
 				t.Errorf("table %+v, grace %v", table, b.r.settings.inForce.Grace())
 			}
-			b.wants("mozart", "%d 1=100a", b.store.items["models/mozart"].Index)
+			b.wants("mozart", "%d 1=100a", b.store.Item("models/mozart").Index)
 			if want := map[string]string{"bad": "1", "slip": "1", "missing": ""}[name]; b.metric("segue_config_rejected_total", "reason=invalid") != want {
 				t.Errorf("rejected %s times, want %s", b.metric("segue_config_rejected_total", "reason=invalid"), want)
 			}

@@ -73,7 +73,7 @@ func TestABadDocumentChangesNothingAndNamesEveryProblem(t *testing.T) {
 	good := b.document("mozart", "1:a 2:b", "1=90 2=10")
 	other := b.document("haydn", "1:c", "1=100")
 	b.read()
-	text := string(b.store.items["models/mozart"].Value)
+	text := string(b.store.Item("models/mozart").Value)
 	b.set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a", "colour": 1}}, "traffic": {"weights": {"1": -1, "9": 1}}}`)
 	b.read()
 	b.wants("mozart", "%d 1=90a 2=10b", good)
@@ -112,7 +112,7 @@ func TestAnUnreadableEntryIsRefusedWithItsReason(t *testing.T) {
 	s.Models["mozart"] = e
 	b.r.ingest(s)
 	b.pass()
-	b.wants("mozart", "12 1=100a")
+	b.wants("mozart", "2 1=100a")
 	if got := b.status("mozart").Rejected; !slices.Equal(got, []string{"two files"}) {
 		t.Errorf("rejected %q", got)
 	}
@@ -214,7 +214,7 @@ func TestAFreezeTakesNoDocumentAndLetsHoldsWork(t *testing.T) {
 	b := newBench(t)
 	first := b.document("mozart", "1:a 2:b", "1=100")
 	b.read()
-	text := string(b.store.items["models/mozart"].Value)
+	text := string(b.store.Item("models/mozart").Value)
 	b.set("settings", `{"schema": 1, "freeze": true}`)
 	b.document("mozart", "1:a 2:b", "2=100")
 	b.document("haydn", "1:c", "1=100")
@@ -250,8 +250,8 @@ func TestAFreezeTakesNoDocumentAndLetsHoldsWork(t *testing.T) {
 	b.read()
 	b.set("settings", minimalSettings)
 	b.read()
-	b.wants("mozart", "%d 1=0a 2=100b", b.store.items["models/mozart"].Index)
-	b.wants("haydn", "%d 1=100c", b.store.items["models/haydn"].Index)
+	b.wants("mozart", "%d 1=0a 2=100b", b.store.Item("models/mozart").Index)
+	b.wants("haydn", "%d 1=100c", b.store.Item("models/haydn").Index)
 	b.wantsMetric("0", "segue_config_frozen")
 }
 
@@ -288,10 +288,10 @@ func TestRequireDigestRefusesUntilSettingsChange(t *testing.T) {
 
 func TestAnIndexThatFallsDropsNoSnapshot(t *testing.T) {
 	b := newBench(t)
-	b.store.index = 500
+	b.store.Restore(500)
 	b.document("mozart", "1:a 2:b", "1=100")
 	b.read()
-	b.store.index = 3
+	b.store.Restore(3)
 	older := b.document("mozart", "1:a 2:b", "2=100")
 	b.read()
 	b.wants("mozart", "%d 1=0a 2=100b", older)
@@ -353,7 +353,7 @@ func TestSnapshotMetricsSayHowTheSourceStands(t *testing.T) {
 	b.read()
 	b.wantsMetric("0", "segue_config_from_last_good")
 	b.wantsMetric("0", "segue_config_sentinel_present")
-	if got := b.r.status.newest.Load().Config; got != (configs.ConfigStatus{Connected: true, Index: b.store.index}) {
+	if got := b.r.status.newest.Load().Config; got != (configs.ConfigStatus{Connected: true, Index: b.store.Index()}) {
 		t.Errorf("status %+v", got)
 	}
 }

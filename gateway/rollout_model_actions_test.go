@@ -10,18 +10,19 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/loader"
 )
 
 func newRolloutModel(t *testing.T, rt *rapid.T, c *contents) *rolloutModel {
-	w := &rolloutModel{t: t, rt: rt, store: newMemoryStore(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+	w := &rolloutModel{t: t, rt: rt, store: configstest.NewStore(), now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
 		entered: map[string]bool{}, reopened: map[string]bool{}}
 	w.set("settings", minimalSettings)
 	for i := range rapid.IntRange(1, 3).Draw(rt, "gateways") {
 		m := &member{back: map[string]bool{}, latest: w.now}
 		m.bench = &bench{t: t, now: w.now, contents: c, store: w.store, dir: t.TempDir(), instance: fmt.Sprintf("gw%d", i)}
 		m.bench.loader = &fakeLoader{t: rt, contents: c, state: map[string]loader.State{}, tried: map[string]bool{}}
-		m.link = &link{memoryStore: w.store, world: w, owner: m}
+		m.link = &link{Store: w.store, world: w, owner: m}
 		m.bench.link = m.link
 		m.start()
 		w.members = append(w.members, m)
@@ -168,7 +169,7 @@ func (m *member) busy() map[string]bool {
 
 // decide is what an operator decides, on what is written now.
 func (w *rolloutModel) decide() *configs.Write {
-	item := w.store.items[overrideKey]
+	item := w.store.Item(overrideKey)
 	var o *configs.Override
 	if item.Value != nil {
 		o, _ = configs.ParseOverride(configs.Entry{Name: "mozart", Value: item.Value})

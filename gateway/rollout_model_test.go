@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/gateway/rollout"
 	"github.com/segue-serving/segue/loader"
 )
@@ -24,7 +25,7 @@ import (
 type rolloutModel struct {
 	t       *testing.T
 	rt      *rapid.T
-	store   *memoryStore
+	store   *configstest.Store
 	members []*member
 	now     time.Time
 	// documents are all good ones by their text, in the order of writing.
@@ -78,7 +79,7 @@ type member struct {
 
 // link is one gateway's way to the store.
 type link struct {
-	*memoryStore
+	*configstest.Store
 	world *rolloutModel
 	owner *member
 	// cut: nothing gets through. deaf: writes are made and never answered. mute:
@@ -90,14 +91,14 @@ func (l *link) Get(ctx context.Context, key string) (configs.Item, bool, error) 
 	if l.cut {
 		return configs.Item{}, false, configs.ErrUnreachable
 	}
-	return l.memoryStore.Get(ctx, key)
+	return l.Store.Get(ctx, key)
 }
 
 func (l *link) List(ctx context.Context, prefix string) ([]configs.Item, error) {
 	if l.cut {
 		return nil, configs.ErrUnreachable
 	}
-	return l.memoryStore.List(ctx, prefix)
+	return l.Store.List(ctx, prefix)
 }
 
 func (l *link) Apply(ctx context.Context, writes ...configs.Write) (uint64, error) {
@@ -336,7 +337,7 @@ func (w *rolloutModel) recorded(m *member, o *configs.Override) {
 // heal gives everybody the store, working artifacts and the right time back.
 // Within half a minute all agree, on what is written.
 func (w *rolloutModel) heal() {
-	if _, _, err := configs.Parse(configs.Entry{Name: "mozart", Value: w.store.items["models/mozart"].Value}); err != nil {
+	if _, _, err := configs.Parse(configs.Entry{Name: "mozart", Value: w.store.Item("models/mozart").Value}); err != nil {
 		w.document(w.documents[len(w.documents)-1].text)
 	}
 	w.set("settings", minimalSettings)
@@ -346,14 +347,14 @@ func (w *rolloutModel) heal() {
 	}
 	w.now = w.now.Add(3 * time.Hour) // clocks were ahead by at most that
 	for range 30 {
-		before := w.store.index
+		before := w.store.Index()
 		w.now = w.now.Add(time.Second)
 		for _, m := range w.members {
 			m.r.exchange.round(context.Background())
 			m.work()
 			w.check()
 		}
-		if w.store.index == before && w.now.Sub(w.members[0].now) == 0 && w.agree() == "" {
+		if w.store.Index() == before && w.now.Sub(w.members[0].now) == 0 && w.agree() == "" {
 			break
 		}
 	}
@@ -369,7 +370,7 @@ func (w *rolloutModel) heal() {
 // agree says how gateways differ from each other or from what is written.
 func (w *rolloutModel) agree() string {
 	last := w.documents[len(w.documents)-1]
-	item := w.store.items[overrideKey]
+	item := w.store.Item(overrideKey)
 	var stored *configs.Override
 	if item.Value != nil {
 		stored, _ = configs.ParseOverride(configs.Entry{Name: "mozart", Value: item.Value})
@@ -401,15 +402,15 @@ func (w *rolloutModel) agree() string {
 func (w *rolloutModel) audited() {
 	for _, g := range w.overrides {
 		if g.by == nil || g.o == nil || g.o.At.Before(g.by.started()) || g.o.By != gatewayName(g.by.instance) ||
-			g.unsure && g.index != w.store.items[overrideKey].Index {
+			g.unsure && g.index != w.store.Item(overrideKey).Index {
 			continue
 		}
 		made := g.o.Rollout.Decision
-		item, ok := w.store.items[configs.AuditKey("mozart", g.index, string(made.Event))]
-		if !ok && !w.released(g) {
-			w.rt.Fatalf("%s decided at index %d and did not record it: %s\n%s\n%q", g.by.instance, g.index, g.text, g.by.log, w.store.writes)
+		item := w.store.Item(configs.AuditKey("mozart", g.index, string(made.Event)))
+		if item.Index == 0 && !w.released(g) {
+			w.rt.Fatalf("%s decided at index %d and did not record it: %s\n%s\n%q", g.by.instance, g.index, g.text, g.by.log, w.store.Writes())
 		}
-		if ok && !bytes.Contains(item.Value, []byte(made.Event)) {
+		if item.Index > 0 && !bytes.Contains(item.Value, []byte(made.Event)) {
 			w.rt.Fatalf("record %s says something else: %s", item.Key, item.Value)
 		}
 	}

@@ -12,17 +12,17 @@ import (
 func TestTheStatusShowsWhatIsWantedBesideWhatIsInForce(t *testing.T) {
 	b := newBench(t)
 	first := b.document("mozart", "1:a 2:b", "1=3 2=1")
-	firstText := b.store.items["models/mozart"].Value
+	firstText := b.store.Item("models/mozart").Value
 	b.read()
 	b.loader.state["c"] = loader.StateFailed
 	second := b.document("mozart", "1:a 3:c", "3=100")
 	b.read()
 	s := *b.r.status.newest.Load()
-	if s.Instance != "gw" || s.Version != "1.2.3" || !s.At.Equal(b.now) || s.Config.Index != b.store.index-1 && s.Config.Index > b.store.index {
+	if s.Instance != "gw" || s.Version != "1.2.3" || !s.At.Equal(b.now) || s.Config.Index != b.store.Index()-1 && s.Config.Index > b.store.Index() {
 		t.Errorf("%+v", s)
 	}
 	m := s.Models["mozart"]
-	if m.Index != first || m.WantedIndex != second || !m.Enforces(configs.EntryDigest(firstText)) || !m.Wants(configs.EntryDigest(b.store.items["models/mozart"].Value)) {
+	if m.Index != first || m.WantedIndex != second || !m.Enforces(configs.EntryDigest(firstText)) || !m.Wants(configs.EntryDigest(b.store.Item("models/mozart").Value)) {
 		t.Errorf("%+v", m)
 	}
 	if len(m.Weights) != 2 || m.Weights["1"] != 0.75 || m.Weights["2"] != 0.25 {
@@ -50,7 +50,7 @@ func TestAStatusIsSentOnlyWhereItSaysSomethingNew(t *testing.T) {
 	b.document("mozart", "1:b", "1=100")
 	b.read()
 	sent, err := configs.ParseStatus(<-b.r.status.updates)
-	if err != nil || sent.Models["mozart"].WantedIndex != b.store.items["models/mozart"].Index {
+	if err != nil || sent.Models["mozart"].WantedIndex != b.store.Item("models/mozart").Index {
 		t.Errorf("not the newest: %+v %v", sent, err)
 	}
 }

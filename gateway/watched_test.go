@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/gateway/monitor"
 	"github.com/segue-serving/segue/gateway/rollout"
@@ -115,7 +116,7 @@ func TestWhatCallersAreAnsweredCounts(t *testing.T) {
 	m.shadows = []*shadowRoute{{to: m.versions["2"], share: 1, like: true, tolerance: 1e-3}}
 	m.versions["2"].breaker = newBreaker(nil)
 	g.put(m)
-	mon := g.watchDrift(m, configs.Drift{}, newMemoryStore())
+	mon := g.watchDrift(m, configs.Drift{}, configstest.NewStore())
 	for range 5 {
 		g.send("POST", infer, rowsOf(1)).want(t, 200, answered)
 	}
@@ -133,7 +134,7 @@ func TestInARolloutOnlyWhatItDrewCounts(t *testing.T) {
 	m := g.model("mozart", version{name: "1", weight: 1, model: doubler()}, version{name: "2", model: doubler()})
 	m.rollout = &rolloutRoute{recorder: rollout.NewRecorder("r", "e"), stable: "1", canary: "2", judge: func() {}}
 	g.put(m)
-	mon := g.watchDrift(m, configs.Drift{}, newMemoryStore())
+	mon := g.watchDrift(m, configs.Drift{}, configstest.NewStore())
 	g.send("POST", "/v2/models/mozart/versions/2/infer", rowsOf(1)).want(t, 200, strings.Replace(answered, `"model_version":"1"`, `"model_version":"2"`, 1))
 	for range 3 {
 		g.send("POST", infer, rowsOf(1)).want(t, 200, answered)
@@ -147,7 +148,7 @@ func TestCallersAreToldApartByTheirHeader(t *testing.T) {
 	m := g.model("mozart", version{name: "1", weight: 1, model: doubler()})
 	m.unitHeader = "X-User-Id"
 	g.put(m)
-	store := newMemoryStore()
+	store := configstest.NewStore()
 	mon := g.watchDrift(m, configs.Drift{Compare: []string{configs.CompareTraining}, Window: configs.DriftWindow{Samples: 50, Time: configs.Duration(time.Second)}}, store)
 	body := rowsOf(1)
 	eventually(t, "a window of one caller is judged", func() bool {
@@ -211,7 +212,7 @@ func (g *testGateway) eventually(what string, true func() bool) {
 // fillDrift makes every series of drift exist.
 func (g *testGateway) fillDrift() {
 	m := g.router.load().models["mozart"]
-	store := newMemoryStore()
+	store := configstest.NewStore()
 	_, err := configs.PutDriftReport(g.t.Context(), store, &configs.DriftReport{
 		Model: m.name, At: time.Now(), Windows: map[string]configs.DriftWindowAt{"version/1": {Number: 1, Basis: "1", Started: time.Now()}},
 		Comparisons: []configs.DriftComparison{{Version: "1", Reference: configs.CompareTraining, Samples: 1000,

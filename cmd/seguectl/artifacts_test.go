@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/store/storetest"
 )
@@ -17,7 +18,7 @@ import (
 // exit code, what it printed as JSON, and its messages.
 func tool(t *testing.T, want int, args ...string) (map[string]any, string) {
 	t.Helper()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	r.cli.lookupEnv = os.LookupEnv
 	got := r.code(t, append(args, "--json")...)
 	if got != want {

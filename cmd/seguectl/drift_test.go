@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 )
 
 // drifted is a store in which a fleet has judged a model: version 2 drifted
 // from its profile, version 1 did not.
-func drifted(t *testing.T) *memory {
+func drifted(t *testing.T) *configstest.Store {
 	t.Helper()
 	at := time.Date(2025, 3, 1, 11, 50, 0, 0, time.UTC)
 	text := func(v any) json.RawMessage {
@@ -37,8 +38,8 @@ func drifted(t *testing.T) *memory {
 		{Name: "income", Kind: drift.Numeric, Side: drift.Input, P: 0.7, Insufficient: true},
 	}}
 	clean := drift.Report{Samples: 1000, Features: []drift.FeatureReport{{Name: "age", Kind: drift.Numeric, Side: drift.Input, P: 0.5, Histogram: bars(0.25, 0.25, 0.25, 0.25)}}}
-	store := newMemory()
-	store.set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}, "2": {"uri": "file:/b"}}, "drift": {}}`)
+	store := configstest.NewStore()
+	store.Set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}, "2": {"uri": "file:/b"}}, "drift": {}}`)
 	_, err := configs.PutDriftReport(t.Context(), store, &configs.DriftReport{Model: "mozart", At: at, By: "gw-1", Windows: map[string]configs.DriftWindowAt{},
 		Comparisons: []configs.DriftComparison{
 			{Version: "1", Against: "1", Reference: configs.CompareTraining, From: at.Add(-time.Hour), To: at, Samples: 1000, Result: text(clean)},
@@ -54,7 +55,7 @@ func drifted(t *testing.T) *memory {
 	if err != nil {
 		t.Fatal(err)
 	}
-	store.set("status/gw-1", string(status))
+	store.Set("status/gw-1", string(status))
 	return store
 }
 
@@ -147,8 +148,8 @@ func TestDriftForScripts(t *testing.T) {
 			t.Errorf("%q: exit code %d, want %d", c.args, code, c.want)
 		}
 	}
-	empty := newMemory()
-	empty.set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}}}`)
+	empty := configstest.NewStore()
+	empty.Set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}}}`)
 	r = newRun(empty)
 	if code := r.code(t, "drift", "mozart", "--exit-code"); code != exitDone || r.stdout.String() != "mozart: nothing has been judged yet\n" {
 		t.Errorf("exit code %d, %s", code, &r.stdout)

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"strings"
 	"testing"
+
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 func TestWeightsAreReadFromArguments(t *testing.T) {
@@ -76,7 +78,7 @@ func TestSettingsComeFromFlagThenEnvironmentThenDefault(t *testing.T) {
 		{[]string{"revert", "mozart"}, map[string]string{"SEGUE_CONFIG": "x"}, "", exitUsage},
 		{[]string{"revert", "mozart"}, map[string]string{"SEGUE_CONFIG": "x", "SEGUE_TO": "7"}, "x", exitFailed},
 	} {
-		r := newRun(newMemory())
+		r := newRun(configstest.NewStore())
 		r.cli.lookupEnv = func(name string) (string, bool) { value, ok := c.env[name]; return value, ok }
 		open := r.cli.open
 		var config string

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 // verbs are all verbs by name, and the tool itself under "".
 func verbs() map[string]*cobra.Command {
-	root := newRun(newMemory()).cli.root()
+	root := newRun(configstest.NewStore()).cli.root()
 	all := map[string]*cobra.Command{"": root}
 	for _, cmd := range root.Commands() {
 		if !cmd.Hidden {
@@ -26,7 +28,7 @@ func verbs() map[string]*cobra.Command {
 func TestHelpIsThatOfTheGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for name := range verbs() {
-		r := newRun(newMemory())
+		r := newRun(configstest.NewStore())
 		args := []string{"--help"}
 		if name != "" {
 			args = []string{name, "--help"}
@@ -95,7 +97,7 @@ func TestExamplesAreCommandLinesThatParse(t *testing.T) {
 			if !found {
 				continue
 			}
-			r := newRun(newMemory())
+			r := newRun(configstest.NewStore())
 			root := r.cli.root()
 			target, rest, err := root.Find(split(words))
 			if err == nil {

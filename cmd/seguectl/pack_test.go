@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
 )
@@ -31,7 +32,7 @@ func doubler(t *testing.T, others map[string][]byte) string {
 // does runs a verb that must work, and returns its JSON.
 func does[T any](t *testing.T, args ...string) T {
 	t.Helper()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	if code := r.code(t, append(args, "--json")...); code != exitDone {
 		t.Fatalf("%q: exit code %d\n%s%s", args, code, &r.stdout, &r.stderr)
 	}
@@ -45,7 +46,7 @@ func does[T any](t *testing.T, args ...string) T {
 // refuses runs a verb that must end with a code and a text.
 func refuses(t *testing.T, code int, want string, args ...string) {
 	t.Helper()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	if got := r.code(t, args...); got != code || !strings.Contains(r.stderr.String(), want) {
 		t.Errorf("%q: exit code %d, want %d\n%swant …%s…", args, got, code, &r.stderr, want)
 	}
@@ -248,7 +249,7 @@ func TestWhatCannotBePackedSaysWhy(t *testing.T) {
 
 func TestAMeterShowsWhatTakesLong(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	r.cli.interactive = true
 	m := r.cli.meter("reading")
 	m.add(1 << 20)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/loader/artifact"
 	"github.com/segue-serving/segue/loader/artifact/artifacttest"
@@ -50,9 +51,9 @@ func TestAProfileIsMadeOfWhatTheFleetHasCounted(t *testing.T) {
 	}
 	dir, _ := artifacttest.Pack(t, manifest, map[string][]byte{artifact.ModelFile: artifacttest.Doubler().Bytes(), artifact.ProfileFile: body})
 
-	store := newMemory()
-	store.set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}}, "drift": {}}`)
-	store.set("models/haydn", `{"model": "haydn", "versions": {"1": {"uri": "file:/a"}}}`)
+	store := configstest.NewStore()
+	store.Set("models/mozart", `{"model": "mozart", "versions": {"1": {"uri": "file:/a"}}, "drift": {}}`)
+	store.Set("models/haydn", `{"model": "haydn", "versions": {"1": {"uri": "file:/a"}}}`)
 	at := time.Date(2025, 3, 1, 11, 0, 0, 0, time.UTC)
 	// The first gateway began anew: what its earlier life knew is in the newer.
 	for i, life := range []struct {

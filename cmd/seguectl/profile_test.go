@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/drift/dataset"
 	"github.com/segue-serving/segue/loader/artifact"
@@ -145,7 +146,7 @@ func TestCalibrationComparesWindowsOfHeldOutRows(t *testing.T) {
 	if c.Drawn.Alarms > 4 || c.InOrder.Alarms > 2 {
 		t.Errorf("%d and %d alarms, %.2f expected", c.Drawn.Alarms, c.InOrder.Alarms, c.Drawn.Expected)
 	}
-	text := newRun(newMemory())
+	text := newRun(configstest.NewStore())
 	if code := text.code(t, args...); code != exitDone || !strings.Contains(text.stdout.String(), "false alarms a month: ") {
 		t.Errorf("exit code %d\n%s", code, &text.stdout)
 	}
@@ -194,7 +195,7 @@ func TestRowsOfAnswersThatDoNotFitAreRefused(t *testing.T) {
 
 func TestProgressIsShownOnATerminal(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	r.cli.interactive = true
 	p := progress{cli: r.cli, next: r.now.Add(meterEvery)}
 	p.rows(10, halfRead{})

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 const rolloutDocument = `{"model": "mozart", "versions": {"1": {"uri": "file:/m/1"}, "2": {"uri": "file:/m/2"}},
@@ -15,8 +16,8 @@ const rolloutDocument = `{"model": "mozart", "versions": {"1": {"uri": "file:/m/
 func TestDecisionsSomebodyWasQuickerWithAreNotWritten(t *testing.T) {
 	t.Parallel()
 	for _, verb := range []string{"promote", "rollback", "pause", "resume", "retry"} {
-		store := newMemory()
-		store.set("models/mozart", rolloutDocument)
+		store := configstest.NewStore()
+		store.Set("models/mozart", rolloutDocument)
 		if code := newRun(store).code(t, "promote", "mozart"); code != exitDone {
 			t.Fatalf("promote: exit code %d", code)
 		}
@@ -26,15 +27,15 @@ func TestDecisionsSomebodyWasQuickerWithAreNotWritten(t *testing.T) {
 			}
 		}
 		var quicker string
-		store.before = func() {
-			quicker = strings.Replace(string(store.items["overrides/mozart"].Value), `"step": 1`, `"step": 0`, 1)
-			store.set("overrides/mozart", quicker)
-		}
+		store.BeforeApply(func() {
+			quicker = strings.Replace(string(store.Item("overrides/mozart").Value), `"step": 1`, `"step": 0`, 1)
+			store.Set("overrides/mozart", quicker)
+		})
 		r := newRun(store)
 		if code := r.code(t, verb, "mozart"); code != exitConflict {
 			t.Errorf("%s: exit code %d, want %d: %s", verb, code, exitConflict, r.stderr.String())
 		}
-		if got := string(store.items["overrides/mozart"].Value); got != quicker {
+		if got := string(store.Item("overrides/mozart").Value); got != quicker {
 			t.Errorf("%s: there is now %s", verb, got)
 		}
 	}
@@ -43,8 +44,8 @@ func TestDecisionsSomebodyWasQuickerWithAreNotWritten(t *testing.T) {
 // What answers after a promotion is the canary, whatever the document says.
 func TestWhoTakesTrafficFromAPromotedCanaryIsAsked(t *testing.T) {
 	t.Parallel()
-	store := newMemory()
-	store.set("models/mozart", rolloutDocument)
+	store := configstest.NewStore()
+	store.Set("models/mozart", rolloutDocument)
 	if code := newRun(store).code(t, "promote", "mozart", "--full"); code != exitDone {
 		t.Fatalf("exit code %d", code)
 	}
@@ -64,12 +65,12 @@ func TestWhoTakesTrafficFromAPromotedCanaryIsAsked(t *testing.T) {
 // artifact that is refused is the one that they have loaded.
 func TestADecisionRecordsWhatTheFleetKnows(t *testing.T) {
 	t.Parallel()
-	store := newMemory()
-	store.set("models/mozart", rolloutDocument)
+	store := configstest.NewStore()
+	store.Set("models/mozart", rolloutDocument)
 	if code := newRun(store).code(t, "promote", "mozart"); code != exitDone {
 		t.Fatalf("exit code %d", code)
 	}
-	o, err := configs.ParseOverride(configs.Entry{Value: store.items["overrides/mozart"].Value})
+	o, err := configs.ParseOverride(configs.Entry{Value: store.Item("overrides/mozart").Value})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,13 +86,13 @@ func TestADecisionRecordsWhatTheFleetKnows(t *testing.T) {
 		}
 		return string(value)
 	}
-	store.set("status/gw-1", status(o.Rollout.ID(), nil))
-	store.set("status/gw-2", status(o.Rollout.ID(), guards))
+	store.Set("status/gw-1", status(o.Rollout.ID(), nil))
+	store.Set("status/gw-2", status(o.Rollout.ID(), guards))
 	r := newRun(store)
 	if code := r.code(t, "rollback", "mozart", "--reason", "wrong data"); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, r.stderr.String())
 	}
-	o, err = configs.ParseOverride(configs.Entry{Value: store.items["overrides/mozart"].Value})
+	o, err = configs.ParseOverride(configs.Entry{Value: store.Item("overrides/mozart").Value})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +101,7 @@ func TestADecisionRecordsWhatTheFleetKnows(t *testing.T) {
 	}
 	records, err := configs.ListAudit(t.Context(), store, "mozart")
 	if err != nil || len(records) != 2 || records[0].Event != "rollback" || records[0].Reason != "wrong data" ||
-		records[0].Outcome != "rolled back, 0 %; errors: ln E 4 of 5.3, 3 of 40" || records[0].Document != string(store.items["overrides/mozart"].Value) {
+		records[0].Outcome != "rolled back, 0 %; errors: ln E 4 of 5.3, 3 of 40" || records[0].Document != string(store.Item("overrides/mozart").Value) {
 		t.Errorf("records %+v, %v", records, err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 func TestAGatewayIsJudgedByWhatItSays(t *testing.T) {
@@ -131,55 +132,55 @@ func TestWaitingEndsAsSoonAsAllOrOneHasDecided(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		// at is what happens when so much time has passed.
-		at      map[time.Duration]func(*testing.T, *memory)
+		at      map[time.Duration]func(*testing.T, *configstest.Store)
 		code    int
 		within  time.Duration
 		message string
 	}{
-		{"all have it", map[time.Duration]func(*testing.T, *memory){
-			2 * time.Second: func(t *testing.T, m *memory) { m.publish(t, gatewayWith(after, after)) },
+		{"all have it", map[time.Duration]func(*testing.T, *configstest.Store){
+			2 * time.Second: func(t *testing.T, m *configstest.Store) { publish(t, m, gatewayWith(after, after)) },
 		}, exitDone, 2 * time.Second, "gw-1: mozart: in force"},
-		{"one refuses", map[time.Duration]func(*testing.T, *memory){
-			3 * time.Second: func(t *testing.T, m *memory) { m.publish(t, refusing) },
+		{"one refuses", map[time.Duration]func(*testing.T, *configstest.Store){
+			3 * time.Second: func(t *testing.T, m *configstest.Store) { publish(t, m, refusing) },
 		}, exitFailed, 3 * time.Second, "gw-1 refuses mozart: too old"},
 		{"nobody moves", nil, exitFailed, time.Minute, "after 1m0s mozart is not in force everywhere: gw-1: has not seen the document yet"},
-		{"one comes and lags", map[time.Duration]func(*testing.T, *memory){
-			time.Second:     func(t *testing.T, m *memory) { m.publish(t, second) },
-			2 * time.Second: func(t *testing.T, m *memory) { m.publish(t, gatewayWith(after, after)) },
+		{"one comes and lags", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second:     func(t *testing.T, m *configstest.Store) { publish(t, m, second) },
+			2 * time.Second: func(t *testing.T, m *configstest.Store) { publish(t, m, gatewayWith(after, after)) },
 		}, exitFailed, time.Minute, "gw-2: has not seen the document yet"},
-		{"the laggard leaves", map[time.Duration]func(*testing.T, *memory){
-			time.Second:      func(t *testing.T, m *memory) { m.publish(t, second) },
-			2 * time.Second:  func(t *testing.T, m *memory) { m.publish(t, gatewayWith(after, after)) },
-			10 * time.Second: func(_ *testing.T, m *memory) { delete(m.items, configs.StatusKey("gw-2")) },
+		{"the laggard leaves", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second:      func(t *testing.T, m *configstest.Store) { publish(t, m, second) },
+			2 * time.Second:  func(t *testing.T, m *configstest.Store) { publish(t, m, gatewayWith(after, after)) },
+			10 * time.Second: func(_ *testing.T, m *configstest.Store) { m.Delete(configs.StatusKey("gw-2")) },
 		}, exitDone, 10 * time.Second, ""},
-		{"all leave", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { delete(m.items, configs.StatusKey("gw-1")) },
+		{"all leave", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Delete(configs.StatusKey("gw-1")) },
 		}, exitFailed, time.Minute, "after 1m0s no gateway reports its status"},
-		{"somebody writes another", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { m.set("models/mozart", before) },
+		{"somebody writes another", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Set("models/mozart", before) },
 		}, exitFailed, time.Second, "somebody wrote another document of mozart meanwhile"},
-		{"somebody deletes it", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { delete(m.items, "models/mozart") },
+		{"somebody deletes it", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Delete("models/mozart") },
 		}, exitFailed, time.Second, "mozart was deleted meanwhile"},
-		{"Consul is away for a while", map[time.Duration]func(*testing.T, *memory){
-			time.Second:     func(_ *testing.T, m *memory) { m.err = configs.ErrUnreachable },
-			4 * time.Second: func(t *testing.T, m *memory) { m.err = nil; m.publish(t, gatewayWith(after, after)) },
+		{"Consul is away for a while", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second:     func(_ *testing.T, m *configstest.Store) { m.Fail(configs.ErrUnreachable) },
+			4 * time.Second: func(t *testing.T, m *configstest.Store) { m.Fail(nil); publish(t, m, gatewayWith(after, after)) },
 		}, exitDone, 4 * time.Second, "cannot be reached, trying on"},
-		{"Consul stays away", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { m.err = configs.ErrUnreachable },
+		{"Consul stays away", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Fail(configs.ErrUnreachable) },
 		}, exitUnreachable, time.Minute, "after 1m0s"},
-		{"rights are lost", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { m.err = configs.ErrForbidden },
+		{"rights are lost", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Fail(configs.ErrForbidden) },
 		}, exitFailed, time.Second, "permission denied"},
-		{"a status is none", map[time.Duration]func(*testing.T, *memory){
-			time.Second: func(_ *testing.T, m *memory) { m.set(configs.StatusKey("gw-1"), "?") },
+		{"a status is none", map[time.Duration]func(*testing.T, *configstest.Store){
+			time.Second: func(_ *testing.T, m *configstest.Store) { m.Set(configs.StatusKey("gw-1"), "?") },
 		}, exitFailed, time.Second, "status/gw-1: gateway status"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			r := newRun(newMemory())
-			r.store.set("models/mozart", before)
-			r.store.publish(t, gatewayWith(before, before))
+			r := newRun(configstest.NewStore())
+			r.store.Set("models/mozart", before)
+			publish(t, r.store, gatewayWith(before, before))
 			start := r.now
 			r.tick = func(slept time.Duration) {
 				if happens := c.at[slept]; happens != nil {
@@ -200,18 +201,18 @@ func TestWaitingEndsAsSoonAsAllOrOneHasDecided(t *testing.T) {
 func TestProgressIsALinePerGatewayAndChange(t *testing.T) {
 	t.Parallel()
 	before, after := mozart(`{"1": 100}`), mozart(`{"1": 50, "2": 50}`)
-	r := newRun(newMemory())
-	r.store.set("models/mozart", before)
+	r := newRun(configstest.NewStore())
+	r.store.Set("models/mozart", before)
 	for i := range 3 {
 		status := gatewayWith(before, before)
 		status.Instance = fmt.Sprintf("gw-%d", i)
-		r.store.publish(t, status)
+		publish(t, r.store, status)
 	}
 	r.tick = func(slept time.Duration) {
 		if i := int(slept/time.Second) - 1; slept%time.Second == 0 && i < 3 {
 			status := gatewayWith(after, after)
 			status.Instance = fmt.Sprintf("gw-%d", i)
-			r.store.publish(t, status)
+			publish(t, r.store, status)
 		}
 	}
 	if code := r.code(t, "put", writeFile(t, "mozart.json", after), "--wait", "1m"); code != exitDone {

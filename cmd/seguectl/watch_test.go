@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 // watching runs watch and interrupts it after so many looks; before each but
@@ -30,25 +31,25 @@ func watching(t *testing.T, r *run, looks int, at func(int), args ...string) int
 
 func threeLooks(t *testing.T, r *run) func(int) {
 	before, after := mozart(`{"1": 100}`), mozart(`{"1": 50, "2": 50}`)
-	r.store.set("models/mozart", before)
+	r.store.Set("models/mozart", before)
 	first := gatewayWith(before, before)
-	r.store.publish(t, first)
+	publish(t, r.store, first)
 	return func(look int) {
 		switch look {
 		case 1:
 			second := gatewayWith(after, after)
 			second.Models["mozart"] = configs.ModelStatus{Index: 9, Weights: map[string]float64{"1": .5, "2": .5},
 				Versions: map[string]configs.VersionStatus{"2": {State: configs.VersionFailed, Reason: "no such\nfile"}}}
-			r.store.publish(t, second)
+			publish(t, r.store, second)
 		case 2:
-			delete(r.store.items, configs.StatusKey("gw-1"))
+			r.store.Delete(configs.StatusKey("gw-1"))
 		}
 	}
 }
 
 func TestWatchPrintsEachChangeOnce(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	if code := watching(t, r, 4, threeLooks(t, r)); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, &r.stderr)
 	}
@@ -72,7 +73,7 @@ func TestWatchPrintsEachChangeOnce(t *testing.T) {
 func TestWatchPrintsOneJSONDocument(t *testing.T) {
 	t.Parallel()
 	for _, looks := range []int{1, 4} {
-		r := newRun(newMemory())
+		r := newRun(configstest.NewStore())
 		changes := func(int) {}
 		if looks > 1 {
 			changes = threeLooks(t, r)
@@ -92,7 +93,7 @@ func TestWatchPrintsOneJSONDocument(t *testing.T) {
 
 func TestWatchDrawsTheTableOnATerminal(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	r.cli.redraw = true
 	if code := watching(t, r, 4, threeLooks(t, r)); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, &r.stderr)
@@ -107,16 +108,16 @@ func TestWatchDrawsTheTableOnATerminal(t *testing.T) {
 
 func TestWatchOutlastsAnOutage(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	code := watching(t, r, 5, func(look int) {
-		r.store.err = map[int]error{1: configs.ErrUnreachable, 2: configs.ErrUnreachable}[look]
+		r.store.Fail(map[int]error{1: configs.ErrUnreachable, 2: configs.ErrUnreachable}[look])
 	})
 	want := "connected\ncannot be reached, trying on: read the gateways' status: not reachable\nconnected\nseguectl: interrupted\n"
 	if code != exitInterrupted || r.stderr.String() != want {
 		t.Errorf("exit code %d, standard error\n%s\nwant\n%s", code, &r.stderr, want)
 	}
-	r = newRun(newMemory())
-	code = watching(t, r, 5, func(look int) { r.store.err = configs.ErrForbidden })
+	r = newRun(configstest.NewStore())
+	code = watching(t, r, 5, func(look int) { r.store.Fail(configs.ErrForbidden) })
 	if code != exitFailed {
 		t.Errorf("exit code %d without rights, want %d", code, exitFailed)
 	}

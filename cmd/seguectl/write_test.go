@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 func TestAWriteOnTopOfSomebodyElsesIsRefused(t *testing.T) {
@@ -30,25 +31,25 @@ func TestAWriteOnTopOfSomebodyElsesIsRefused(t *testing.T) {
 		{[]string{"revert", "mozart", "--to", "1"}, "models/mozart"},
 	} {
 		t.Run(strings.Join(c.args[:1], " ")+" "+c.key, func(t *testing.T) {
-			store := newMemory()
-			store.set("models/mozart", mozart(`{"1": 100}`))
-			store.set("settings", `{"schema": 1, "delete_grace": "1s"}`)
-			store.set("overrides/mozart", "{}")
+			store := configstest.NewStore()
+			store.Set("models/mozart", mozart(`{"1": 100}`))
+			store.Set("settings", `{"schema": 1, "delete_grace": "1s"}`)
+			store.Set("overrides/mozart", "{}")
 			if err := configs.RecordAudit(t.Context(), store, configs.AuditRecord{Model: "mozart", Index: 1, Event: "put", Document: mozart(`{"2": 1}`)}); err != nil {
 				t.Fatal(err)
 			}
 			const theirs = `{"written": "by somebody else"}`
-			store.before = func() { store.set(c.key, theirs) }
-			records := len(store.items)
+			store.BeforeApply(func() { store.Set(c.key, theirs) })
+			records := len(store.Keys())
 			r := newRun(store)
 			if code := r.code(t, append(c.args, "--json")...); code != exitConflict {
 				t.Errorf("exit code %d, want %d: %s", code, exitConflict, &r.stderr)
 			}
-			if got := string(store.items[c.key].Value); got != theirs {
+			if got := string(store.Item(c.key).Value); got != theirs {
 				t.Errorf("somebody else's write is now %s", got)
 			}
-			if len(store.items) != records {
-				t.Errorf("%d keys, want %d: something else was written", len(store.items), records)
+			if len(store.Keys()) != records {
+				t.Errorf("%d keys, want %d: something else was written", len(store.Keys()), records)
 			}
 			if !strings.Contains(r.stdout.String(), `"exit_code": 4`) {
 				t.Errorf("standard output has no exit code: %s", &r.stdout)
@@ -59,8 +60,8 @@ func TestAWriteOnTopOfSomebodyElsesIsRefused(t *testing.T) {
 
 func TestInitWelcomesWhoeverWritesSettingsFirst(t *testing.T) {
 	t.Parallel()
-	store := newMemory()
-	store.before = func() { store.set("settings", `{"schema": 1, "freeze": true}`) }
+	store := configstest.NewStore()
+	store.BeforeApply(func() { store.Set("settings", `{"schema": 1, "freeze": true}`) })
 	r := newRun(store)
 	if code := r.code(t, "init"); code != exitDone || !strings.Contains(r.stdout.String(), "settings: there already") {
 		t.Errorf("exit code %d: %s%s", code, &r.stdout, &r.stderr)
@@ -68,7 +69,7 @@ func TestInitWelcomesWhoeverWritesSettingsFirst(t *testing.T) {
 }
 
 // auditless is a store that takes everything but audit.
-type auditless struct{ *memory }
+type auditless struct{ *configstest.Store }
 
 func (a auditless) Apply(ctx context.Context, writes ...configs.Write) (uint64, error) {
 	for _, w := range writes {
@@ -76,12 +77,12 @@ func (a auditless) Apply(ctx context.Context, writes ...configs.Write) (uint64, 
 			return 0, configs.ErrForbidden
 		}
 	}
-	return a.memory.Apply(ctx, writes...)
+	return a.Store.Apply(ctx, writes...)
 }
 
 func TestAChangeWithoutItsRecordIsAFailureThatSaysSo(t *testing.T) {
 	t.Parallel()
-	r := newRun(newMemory())
+	r := newRun(configstest.NewStore())
 	r.cli.open = func(context.Context, string, string) (*source, error) {
 		return &source{Store: auditless{r.store}, kind: "file"}, nil
 	}
@@ -98,12 +99,12 @@ func TestAChangeWithoutItsRecordIsAFailureThatSaysSo(t *testing.T) {
 
 func TestEveryDocumentThatIsWrittenIsMarkedAndRecorded(t *testing.T) {
 	t.Parallel()
-	store := newMemory()
+	store := configstest.NewStore()
 	r := newRun(store)
 	if code := r.code(t, "put", writeFile(t, "mozart.json", mozart(`{"1": 1}`)), "--reason", "because"); code != exitDone {
 		t.Fatalf("exit code %d: %s", code, &r.stderr)
 	}
-	if !store.items["models/mozart"].Tool {
+	if !store.Item("models/mozart").Tool {
 		t.Error("the document is not marked as the tool's")
 	}
 	records, err := configs.ListAudit(t.Context(), store, "mozart")
@@ -140,8 +141,8 @@ func TestQuestionsAreAskedOfPeopleAlone(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			store := newMemory()
-			store.set("models/mozart", mozart(`{"1": 90, "2": 10}`))
+			store := configstest.NewStore()
+			store.Set("models/mozart", mozart(`{"1": 90, "2": 10}`))
 			r := newRun(store)
 			r.cli.interactive, r.cli.stdin = c.interactive, strings.NewReader(c.answer)
 			if code := r.code(t, append([]string{"weights", "mozart", "1=100"}, c.args...)...); code != c.code {
@@ -159,8 +160,8 @@ func TestAnInterruptEndsAQuestion(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	never, end := io.Pipe()
 	defer end.Close()
-	r := newRun(newMemory())
-	r.store.set("models/mozart", mozart(`{"1": 90, "2": 10}`))
+	r := newRun(configstest.NewStore())
+	r.store.Set("models/mozart", mozart(`{"1": 90, "2": 10}`))
 	r.cli.interactive, r.cli.stdin = true, never
 	r.cli.stderr = writerFunc(func(text []byte) (int, error) {
 		if strings.Contains(string(text), "[y/N]") {
@@ -171,7 +172,7 @@ func TestAnInterruptEndsAQuestion(t *testing.T) {
 	if code := r.cli.main(ctx, []string{"weights", "mozart", "1=100"}); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, &r.stderr)
 	}
-	if r.store.index != 1 {
+	if r.store.Index() != 1 {
 		t.Error("something was written")
 	}
 }

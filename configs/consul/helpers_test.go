@@ -36,11 +36,15 @@ func openAs(t *testing.T, address, token string) *Fleet {
 	return f
 }
 
-// open opens the fleet under test at an agent's or a proxy's address.
+// open opens the fleet under test at an agent's or a proxy's address, or the
+// one that the options name.
 func open(t *testing.T, address string, o Options) (*Fleet, *logged) {
 	t.Helper()
 	log := &logged{}
-	o.Spec, o.Log = "//"+address+"/"+prefix, slog.New(slog.NewTextHandler(log, nil))
+	if o.Spec == "" {
+		o.Spec = "//" + address + "/" + prefix
+	}
+	o.Log = slog.New(slog.NewTextHandler(log, nil))
 	f, err := Open(o)
 	if err != nil {
 		t.Fatal(err)

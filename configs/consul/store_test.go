@@ -6,79 +6,35 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/configs/consul/consultest"
 )
 
-func TestStoreReadsAndWritesByCheckAndSet(t *testing.T) {
+func TestAFleetIsAStore(t *testing.T) {
+	agent := consultest.Start(t, consultest.Options{})
+	fleets := 0
+	configstest.Conformance(t, func(t *testing.T) configs.Store {
+		fleets++
+		f, _ := open(t, agent.Addr, Options{Spec: fmt.Sprintf("//%s/segue/store-%d", agent.Addr, fleets)})
+		return f
+	})
+}
+
+func TestFoldersOfConsulAreNoKeysAndNobodyHasAName(t *testing.T) {
 	agent := consultest.Start(t, consultest.Options{})
 	f, _ := open(t, agent.Addr, Options{})
-	ctx := context.Background()
-	if _, ok, err := f.Get(ctx, "models/a"); ok || err != nil {
-		t.Fatalf("a missing key: %v, %v", ok, err)
-	}
-	if items, err := f.List(ctx, "models/"); len(items) != 0 || err != nil {
-		t.Fatalf("an empty list: %v, %v", items, err)
-	}
-	created, err := f.Apply(ctx, configs.Write{Key: "models/a", Value: []byte("one"), Tool: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	item, ok, err := f.Get(ctx, "models/a")
-	if want := (configs.Item{Key: "models/a", Value: []byte("one"), Index: created, Tool: true}); err != nil || !ok ||
-		item.Key != want.Key || item.Index != want.Index || !item.Tool || !bytes.Equal(item.Value, want.Value) {
-		t.Fatalf("got %+v, %v; want %+v", item, err, want)
-	}
-	conflict := func(what string, writes ...configs.Write) {
-		t.Helper()
-		if _, err := f.Apply(ctx, writes...); !errors.Is(err, configs.ErrConflict) {
-			t.Errorf("%s: %v, want ErrConflict", what, err)
-		}
-	}
-	conflict("create what is there", configs.Write{Key: "models/a", Value: []byte("x")})
-	conflict("an index that is not the key's", configs.Write{Key: "models/a", Value: []byte("x"), Index: created + 1})
-	conflict("change what is not there", configs.Write{Key: "models/b", Value: []byte("x"), Index: created})
-	conflict("delete at another index", configs.Write{Key: "models/a", Delete: true, Index: created - 1})
-	conflict("delete what is not there", configs.Write{Key: "models/b", Delete: true, Index: created})
-	conflict("one good write and one bad", configs.Write{Key: "models/c", Value: []byte("x")}, configs.Write{Key: "models/a", Value: []byte("x")})
-	if _, ok, _ := f.Get(ctx, "models/c"); ok {
-		t.Error("half of a refused transaction was written")
-	}
-
-	changed, err := f.Apply(ctx,
-		configs.Write{Key: "models/a", Value: []byte("two"), Index: created},
-		configs.Write{Key: "audit/a/00000000000000000001-put", Value: []byte("{}")})
-	if err != nil || changed <= created {
-		t.Fatalf("two writes: index %d after %d, %v", changed, created, err)
-	}
-	for _, key := range []string{"models/a", "audit/a/00000000000000000001-put"} {
-		if item, _, _ := f.Get(ctx, key); item.Index != changed || item.Tool {
-			t.Errorf("%s at %d, tool %v; want both writes at %d", key, item.Index, item.Tool, changed)
-		}
-	}
 	agent.Put(prefix+"/models/", "")
 	agent.Put(prefix+"/models/A", "x")
-	items, err := f.List(ctx, "models/")
-	var keys []string
-	for _, item := range items {
-		keys = append(keys, item.Key)
+	items, err := f.List(t.Context(), "models/")
+	if err != nil || len(items) != 1 || items[0].Key != "models/A" || items[0].Tool {
+		t.Errorf("list %+v, %v", items, err)
 	}
-	if err != nil || !slices.Equal(keys, []string{"models/A", "models/a"}) {
-		t.Errorf("list %v, %v", keys, err)
-	}
-	deleted, err := f.Apply(ctx, configs.Write{Key: "models/a", Delete: true, Index: changed})
-	if err != nil || deleted <= changed {
-		t.Fatalf("delete: index %d after %d, %v", deleted, changed, err)
-	}
-	if _, ok, err := f.Get(ctx, "models/a"); ok || err != nil {
-		t.Errorf("after the deletion: there %v, %v", ok, err)
-	}
-	if who := f.Who(ctx); who != Anonymous {
+	if who := f.Who(t.Context()); who != Anonymous {
 		t.Errorf("who without access control: %q", who)
 	}
 }

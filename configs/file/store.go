@@ -111,6 +111,9 @@ func (f *Folder) Apply(ctx context.Context, writes ...configs.Write) (at uint64,
 		if keys[w.Key] {
 			return 0, fmt.Errorf("%s is written twice at once", w.Key)
 		}
+		if w.Delete && w.Index == 0 {
+			return 0, fmt.Errorf("delete %s: a deletion must name the index", w.Key)
+		}
 		keys[w.Key] = true
 	}
 	err = f.locked(ctx, func(l look) error {
@@ -129,7 +132,7 @@ func (f *Folder) Apply(ctx context.Context, writes ...configs.Write) (at uint64,
 			case !isCounted(w.Key):
 			case !w.Delete:
 				x.note(w.Key, sumOf(w.Value), next, w.Tool)
-			case w.Index != 0:
+			default:
 				delete(x.Keys, w.Key)
 				x.Last = next
 			}

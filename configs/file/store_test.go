@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 var bg = context.Background()
@@ -25,6 +26,13 @@ func read(t *testing.T, path string) string {
 	text, err := os.ReadFile(path)
 	ok(t, err)
 	return string(text)
+}
+
+func TestAFolderIsAStore(t *testing.T) {
+	configstest.Conformance(t, func(t *testing.T) configs.Store {
+		f, _ := open(t, t.TempDir(), t.TempDir())
+		return f
+	})
 }
 
 func TestApplyIsCheckAndSet(t *testing.T) {

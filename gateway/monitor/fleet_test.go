@@ -9,82 +9,15 @@ import (
 	"log/slog"
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/runtime"
 )
-
-// keys is a store in memory.
-type keys struct {
-	mu    sync.Mutex
-	index uint64
-	items map[string]configs.Item
-	down  bool
-	// before runs ahead of the next write, once.
-	before func()
-}
-
-func newKeys() *keys { return &keys{items: map[string]configs.Item{}} }
-
-func (k *keys) Get(_ context.Context, key string) (configs.Item, bool, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.down {
-		return configs.Item{}, false, configs.ErrUnreachable
-	}
-	item, ok := k.items[key]
-	return item, ok, nil
-}
-
-func (k *keys) List(_ context.Context, prefix string) ([]configs.Item, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.down {
-		return nil, configs.ErrUnreachable
-	}
-	var found []configs.Item
-	for key, item := range k.items {
-		if strings.HasPrefix(key, prefix) {
-			found = append(found, item)
-		}
-	}
-	slices.SortFunc(found, func(a, b configs.Item) int { return strings.Compare(a.Key, b.Key) })
-	return found, nil
-}
-
-func (k *keys) Apply(_ context.Context, writes ...configs.Write) (uint64, error) {
-	if before := k.before; before != nil {
-		k.before = nil
-		before()
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.down {
-		return 0, configs.ErrUnreachable
-	}
-	for _, w := range writes {
-		if k.items[w.Key].Index != w.Index {
-			return 0, configs.ErrConflict
-		}
-	}
-	k.index++
-	for _, w := range writes {
-		if w.Delete {
-			delete(k.items, w.Key)
-		} else {
-			k.items[w.Key] = configs.Item{Key: w.Key, Value: w.Value, Index: k.index}
-		}
-	}
-	return k.index, nil
-}
-
-func (k *keys) Who(context.Context) string { return "test" }
 
 // freely lets everybody hold every lock.
 type freely struct{}
@@ -222,10 +155,10 @@ func (n *node) pass() {
 	n.judge.pass(n.t.Context())
 }
 
-// report is the one in the store.
-func (k *keys) report(t testing.TB) *configs.DriftReport {
+// reportIn is the report in a store.
+func reportIn(t testing.TB, store *configstest.Store) *configs.DriftReport {
 	t.Helper()
-	r, err := configs.GetDriftReport(t.Context(), k, "m")
+	r, err := configs.GetDriftReport(t.Context(), store, "m")
 	if err != nil || r == nil {
 		t.Fatalf("there is a report: %v, %v", r != nil, err)
 	}

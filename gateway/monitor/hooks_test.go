@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
 
 // anywhere lets alarms be sent to test servers.
@@ -83,7 +84,7 @@ func TestAnAlarmIsSentAsACloudEventAndThenNotAgain(t *testing.T) {
 	if err := os.WriteFile(token, []byte("s3cret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "gw:1", func(o *Options) { o.Egress = anywhere{}; o.Epoch = "gw-1" })
 	n.sending(t)
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}, Alarms: configs.DriftAlarms{Webhook: to.URL + "/hook?key=secret", TokenFile: token}},
@@ -93,10 +94,10 @@ func TestAnAlarmIsSentAsACloudEventAndThenNotAgain(t *testing.T) {
 	n.write()
 	at.at = at.at.Add(10 * time.Minute)
 	n.pass()
-	if unsent := store.report(t).Unsent; len(unsent) != 1 || unsent[0].Kind != configs.DriftRaised {
+	if unsent := reportIn(t, store).Unsent; len(unsent) != 1 || unsent[0].Kind != configs.DriftRaised {
 		t.Fatalf("%+v", unsent)
 	}
-	eventually(t, "the event arrives", func() bool { n.pass(); return len(to.got()) == 3 && len(store.report(t).Unsent) == 0 })
+	eventually(t, "the event arrives", func() bool { n.pass(); return len(to.got()) == 3 && len(reportIn(t, store).Unsent) == 0 })
 	for range 3 {
 		n.pass()
 	}
@@ -131,7 +132,7 @@ func TestAnEventThatIsRefusedIsNotSentAgain(t *testing.T) {
 	event := func(id string) configs.DriftEvent {
 		return configs.DriftEvent{ID: id, Kind: configs.DriftRaised, Version: "1"}
 	}
-	n := newNode(t, newKeys(), newClock(), "a", func(o *Options) { o.Egress = anywhere{} })
+	n := newNode(t, configstest.NewStore(), newClock(), "a", func(o *Options) { o.Egress = anywhere{} })
 	ended := func(alarms configs.DriftAlarms, id string) bool {
 		return n.hooks.send(t.Context(), hook{"m", alarms, event(id)})
 	}
@@ -159,7 +160,7 @@ func TestAnEventThatIsRefusedIsNotSentAgain(t *testing.T) {
 
 func TestATokenThatCannotBeReadIsAskedForAgain(t *testing.T) {
 	to := newReceiver(t)
-	n := newNode(t, newKeys(), newClock(), "a", func(o *Options) { o.Egress = anywhere{} })
+	n := newNode(t, configstest.NewStore(), newClock(), "a", func(o *Options) { o.Egress = anywhere{} })
 	for _, content := range []string{"", "two\nlines"} {
 		path := filepath.Join(t.TempDir(), "token")
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 )
 
 func random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 7)) }
 
 func TestAFleetsWindowIsMergedBeforeItIsJudged(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	profile := profileOf(t, "1", 1)
 	model := modelOf(configs.Drift{Compare: []string{"training"}, Window: configs.DriftWindow{Samples: 600}}, versionOfProfile("1", profile))
 	var fleet []*node
@@ -31,14 +32,14 @@ func TestAFleetsWindowIsMergedBeforeItIsJudged(t *testing.T) {
 	}
 	at.at = at.at.Add(time.Minute)
 	fleet[1].pass()
-	if r := store.report(t); len(r.Comparisons) != 0 || r.Windows["version/1"].Number != 1 {
+	if r := reportIn(t, store); len(r.Comparisons) != 0 || r.Windows["version/1"].Number != 1 {
 		t.Fatalf("597 of 600 samples were judged: %s", brief(r.Comparisons...))
 	}
 	fleet[2].see("1", random(9), 3, 0)
 	fleet[2].write()
 	at.at = at.at.Add(time.Minute)
 	fleet[1].pass()
-	r := store.report(t)
+	r := reportIn(t, store)
 	c := judged(t, r, "1", "training")
 	var result drift.Report
 	if err := json.Unmarshal(c.Result, &result); err != nil {
@@ -67,7 +68,7 @@ func TestAFleetsWindowIsMergedBeforeItIsJudged(t *testing.T) {
 }
 
 func TestAnAlarmIsRaisedOnceAndClearedAfterQuietWindows(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	n.pass()
@@ -79,7 +80,7 @@ func TestAnAlarmIsRaisedOnceAndClearedAfterQuietWindows(t *testing.T) {
 		at.at = at.at.Add(10 * time.Minute)
 		n.pass()
 		n.write()
-		c := judged(t, store.report(t), "1", "training")
+		c := judged(t, reportIn(t, store), "1", "training")
 		alarm := "-"
 		if c.Alarm != nil {
 			alarm = strings.Join(c.Alarm.Features, " ") + c.Alarm.Since.Format(" 15:04")
@@ -99,7 +100,7 @@ func TestAnAlarmIsRaisedOnceAndClearedAfterQuietWindows(t *testing.T) {
 }
 
 func TestAWindowWithTooFewSamplesIsInsufficient(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	n.pass()
@@ -107,19 +108,19 @@ func TestAWindowWithTooFewSamplesIsInsufficient(t *testing.T) {
 	n.write()
 	at.at = at.at.Add(time.Hour - time.Second)
 	n.pass()
-	if r := store.report(t); len(r.Comparisons) != 0 {
+	if r := reportIn(t, store); len(r.Comparisons) != 0 {
 		t.Fatalf("judged before its time: %s", brief(r.Comparisons...))
 	}
 	at.at = at.at.Add(time.Second)
 	n.pass()
-	c := judged(t, store.report(t), "1", "training")
+	c := judged(t, reportIn(t, store), "1", "training")
 	if !strings.HasPrefix(c.Insufficient, "99 samples, too few to judge") || c.Alarm != nil || c.Samples != 99 || c.Result != nil {
 		t.Errorf("%s", brief(c))
 	}
 }
 
 func TestACanaryIsComparedWithItsControl(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	// The profiles have other edges: both arms are counted in the canary's.
 	model := modelOf(configs.Drift{Compare: []string{"control"}, Window: configs.DriftWindow{Samples: 500}},
@@ -142,7 +143,7 @@ func TestACanaryIsComparedWithItsControl(t *testing.T) {
 		at.at = at.at.Add(10 * time.Minute)
 		n.pass()
 		n.write()
-		if c := judged(t, store.report(t), "2", "control"); c.Alarm != nil || c.Against != "1" || c.Samples != 500 {
+		if c := judged(t, reportIn(t, store), "2", "control"); c.Alarm != nil || c.Against != "1" || c.Samples != 500 {
 			t.Fatalf("%s", brief(c))
 		}
 	}
@@ -151,14 +152,14 @@ func TestACanaryIsComparedWithItsControl(t *testing.T) {
 	n.write()
 	at.at = at.at.Add(10 * time.Minute)
 	n.pass()
-	if c := judged(t, store.report(t), "2", "control"); c.Alarm == nil || !slices.Equal(c.Alarm.Features, []string{"x[0]"}) {
+	if c := judged(t, reportIn(t, store), "2", "control"); c.Alarm == nil || !slices.Equal(c.Alarm.Features, []string{"x[0]"}) {
 		t.Errorf("%s", brief(c))
 	}
 	// The rollout ends, and its alarm with it.
 	model.Stable, model.Canary = "", ""
 	n.follow(model)
 	n.pass()
-	if r := store.report(t); len(r.Comparisons) != 0 || len(r.Windows) != 0 {
+	if r := reportIn(t, store); len(r.Comparisons) != 0 || len(r.Windows) != 0 {
 		t.Errorf("%s", brief(r.Comparisons...))
 	}
 	if log := n.log.String(); strings.Count(log, "drift alarm raised") != 1 || strings.Count(log, "drift alarm cleared") != 1 {
@@ -167,7 +168,7 @@ func TestACanaryIsComparedWithItsControl(t *testing.T) {
 }
 
 func TestLastWeeksSameHoursAreComparedAlsoAfterARestart(t *testing.T) {
-	store, at, dir := newKeys(), newClock(), t.TempDir()
+	store, at, dir := configstest.NewStore(), newClock(), t.TempDir()
 	model := modelOf(configs.Drift{Compare: []string{"last_week"}}, versionOfProfile("1", profileOf(t, "1", 1)))
 	keep := func(o *Options) { o.StateDir = dir }
 	n := newNode(t, store, at, "a", keep)
@@ -180,7 +181,7 @@ func TestLastWeeksSameHoursAreComparedAlsoAfterARestart(t *testing.T) {
 		at.at = at.at.Add(30 * time.Minute)
 		n.pass()
 		n.write()
-		return judged(t, store.report(t), "1", "last_week")
+		return judged(t, reportIn(t, store), "1", "last_week")
 	}
 	if c := window(n, 1); !strings.Contains(c.Insufficient, "a week ago") {
 		t.Errorf("%s", brief(c))
@@ -202,7 +203,7 @@ func TestLastWeeksSameHoursAreComparedAlsoAfterARestart(t *testing.T) {
 }
 
 func TestAWindowIsJudgedOnceWhereTwoGatewaysBelieveTheyAreToJudge(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	model := modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1)))
 	a, b := newNode(t, store, at, "a"), newNode(t, store, at, "b")
 	a.follow(model)
@@ -211,9 +212,9 @@ func TestAWindowIsJudgedOnceWhereTwoGatewaysBelieveTheyAreToJudge(t *testing.T) 
 	a.see("1", random(3), 1000, 1)
 	a.write()
 	at.at = at.at.Add(time.Minute)
-	store.before = b.pass // between a's look and its write
+	store.BeforeApply(b.pass) // between a's look and its write
 	a.pass()
-	r := store.report(t)
+	r := reportIn(t, store)
 	if r.By != "b" || r.Windows["version/1"].Number != 2 {
 		t.Errorf("%s", brief(r.Comparisons...))
 	}
@@ -221,13 +222,13 @@ func TestAWindowIsJudgedOnceWhereTwoGatewaysBelieveTheyAreToJudge(t *testing.T) 
 		t.Errorf("raised %d times", raised)
 	}
 	a.pass()
-	if again := store.report(t); again.Index != r.Index {
+	if again := reportIn(t, store); again.Index != r.Index {
 		t.Errorf("written again: %s", brief(again.Comparisons...))
 	}
 }
 
 func TestAnotherArtifactBeginsAnew(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	d := configs.Drift{Compare: []string{"training"}}
 	n.follow(modelOf(d, versionOfProfile("1", profileOf(t, "1", 1))))
@@ -236,14 +237,14 @@ func TestAnotherArtifactBeginsAnew(t *testing.T) {
 	n.write()
 	at.at = at.at.Add(time.Minute)
 	n.pass()
-	if c := judged(t, store.report(t), "1", "training"); c.Alarm == nil {
+	if c := judged(t, reportIn(t, store), "1", "training"); c.Alarm == nil {
 		t.Fatalf("%s", brief(c))
 	}
 	other := versionOfProfile("1", profileOf(t, "1", 5))
 	other.Digest = "sha256:" + strings.Repeat("e", 64)
 	n.follow(modelOf(d, other))
 	n.pass()
-	if r := store.report(t); len(r.Comparisons) != 0 || r.Windows["version/1"].Number != 3 {
+	if r := reportIn(t, store); len(r.Comparisons) != 0 || r.Windows["version/1"].Number != 3 {
 		t.Errorf("%s", brief(r.Comparisons...))
 	}
 	// The same versions in another table go on.
@@ -257,7 +258,7 @@ func TestAnotherArtifactBeginsAnew(t *testing.T) {
 }
 
 func TestWhatIsCountedBeforeTheFirstWindowBeginsIsInIt(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	n.see("1", random(3), 600, 0)
@@ -267,19 +268,19 @@ func TestWhatIsCountedBeforeTheFirstWindowBeginsIsInIt(t *testing.T) {
 	n.write()
 	at.at = at.at.Add(time.Minute)
 	n.pass()
-	if c := judged(t, store.report(t), "1", "training"); c.Samples != 1000 {
+	if c := judged(t, reportIn(t, store), "1", "training"); c.Samples != 1000 {
 		t.Errorf("%s", brief(c))
 	}
 }
 
 func TestAStoreThatIsAwayLosesNothing(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	n.pass()
 	n.see("1", random(3), 300, 0)
 	n.write()
-	store.down = true
+	store.Fail(configs.ErrUnreachable)
 	for i := range 3 {
 		n.see("1", random(uint64(10+i)), 200, 0)
 		n.write()
@@ -288,20 +289,20 @@ func TestAStoreThatIsAwayLosesNothing(t *testing.T) {
 	if log := n.log.String(); strings.Count(log, "are not exchanged") != 1 || strings.Count(log, "is not judged for now") != 1 {
 		t.Errorf("logged\n%s", log)
 	}
-	store.down = false
+	store.Fail(nil)
 	n.see("1", random(5), 100, 0)
 	n.write()
 	at.at = at.at.Add(time.Minute)
 	n.pass()
-	if c := judged(t, store.report(t), "1", "training"); c.Samples != 1000 {
+	if c := judged(t, reportIn(t, store), "1", "training"); c.Samples != 1000 {
 		t.Errorf("%s", brief(c))
 	}
 	// Its key was swept meanwhile: it writes again.
 	n.write()
 	n.see("1", random(6), 100, 0)
-	for key := range store.items {
+	for _, key := range store.Keys() {
 		if strings.HasPrefix(key, "drift/m/a-") {
-			delete(store.items, key)
+			store.Delete(key)
 		}
 	}
 	n.write()
@@ -312,7 +313,7 @@ func TestAStoreThatIsAwayLosesNothing(t *testing.T) {
 }
 
 func TestAModelThatIsFollowedNoMoreTakesItsCountsAway(t *testing.T) {
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	n.follow(modelOf(configs.Drift{Compare: []string{"training"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	n.pass()
@@ -328,7 +329,7 @@ func TestAModelThatIsFollowedNoMoreTakesItsCountsAway(t *testing.T) {
 	}
 	at.at = at.at.Add(25 * time.Hour)
 	n.pass()
-	if len(store.items) != 0 {
-		t.Errorf("%d keys are left after a day", len(store.items))
+	if len(store.Keys()) != 0 {
+		t.Errorf("%d keys are left after a day", len(store.Keys()))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/drift"
 	"github.com/segue-serving/segue/runtime"
 )
@@ -68,7 +69,7 @@ func TestSeriesAreBoundedWhateverTheProfileHas(t *testing.T) {
 	}
 	v := versionOfProfile("1", body)
 	v.Signature = wide
-	store, at := newKeys(), newClock()
+	store, at := configstest.NewStore(), newClock()
 	n := newNode(t, store, at, "a")
 	d := configs.Drift{Compare: []string{"training"}, Window: configs.DriftWindow{Samples: 300}}
 	n.follow(modelOf(d, v))
@@ -115,7 +116,7 @@ func TestAReportFitsWhateverTheProfileHas(t *testing.T) {
 	for i := range 512 {
 		result.Features = append(result.Features, drift.FeatureReport{Name: strings.Repeat("f", 200), Kind: drift.Numeric, Side: drift.Input, Position: i, Histogram: bars})
 	}
-	n := newNode(t, newKeys(), newClock(), "a")
+	n := newNode(t, configstest.NewStore(), newClock(), "a")
 	report := &configs.DriftReport{Model: "m", At: time.Now(), Windows: map[string]configs.DriftWindowAt{}}
 	for _, reference := range references {
 		text, err := json.Marshal(result)

@@ -11,13 +11,14 @@ import (
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 	"github.com/segue-serving/segue/runtime"
 )
 
 // watched is a target that takes every request offered.
 func watched(t *testing.T, v Version) (*node, *Target) {
 	t.Helper()
-	n := newNode(t, newKeys(), newClock(), "a")
+	n := newNode(t, configstest.NewStore(), newClock(), "a")
 	n.follow(modelOf(configs.Drift{}, v))
 	target := n.Target("m", v.Name)
 	target.open(math.MaxUint64, 1<<30)
@@ -203,7 +204,7 @@ func TestAProfileThatDoesNotFitTurnsDriftOffAndSaysWhy(t *testing.T) {
 		"all features are out": {profile: good, drift: configs.Drift{Exclude: []string{"x[0]", "x[1]", "p.class", "p.confidence"}}, want: "no feature is left"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := newNode(t, newKeys(), newClock(), "a")
+			n := newNode(t, configstest.NewStore(), newClock(), "a")
 			v := versionOfProfile("1", []byte(c.profile))
 			if c.err != nil {
 				v.Profile = func() ([]byte, error) { return nil, c.err }
@@ -231,7 +232,7 @@ func TestAProfileThatDoesNotFitTurnsDriftOffAndSaysWhy(t *testing.T) {
 }
 
 func TestFeaturesAreThoseOfTheDocument(t *testing.T) {
-	n := newNode(t, newKeys(), newClock(), "a")
+	n := newNode(t, configstest.NewStore(), newClock(), "a")
 	n.follow(modelOf(configs.Drift{Exclude: []string{"x[1]", "y"}}, versionOfProfile("1", profileOf(t, "1", 1))))
 	states, _, _ := n.State("m")
 	if s := states["1"]; s.Off != "" || s.Features != 3 || !slices.Equal(s.Notes, []string{`the profile has no feature "y"`}) || s.ReferenceSamples != 20_000 {

@@ -6,85 +6,25 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/segue-serving/segue/configs"
+	"github.com/segue-serving/segue/configs/configstest"
 )
-
-// memory is a Store in memory whose index counts writes.
-type memory struct {
-	items map[string]configs.Item
-	index uint64
-	// before is called once before the next Apply, as somebody else.
-	before func()
-	// err, where it is set, is the answer to everything.
-	err error
-}
-
-func newMemory() *memory { return &memory{items: map[string]configs.Item{}} }
-
-func (m *memory) Get(_ context.Context, key string) (configs.Item, bool, error) {
-	item, ok := m.items[key]
-	return item, ok, m.err
-}
-
-func (m *memory) List(_ context.Context, prefix string) ([]configs.Item, error) {
-	var found []configs.Item
-	for key, item := range m.items {
-		if strings.HasPrefix(key, prefix) {
-			found = append(found, item)
-		}
-	}
-	slices.SortFunc(found, func(a, b configs.Item) int { return strings.Compare(a.Key, b.Key) })
-	return found, m.err
-}
-
-func (m *memory) Apply(_ context.Context, writes ...configs.Write) (uint64, error) {
-	if before := m.before; before != nil {
-		m.before = nil
-		before()
-	}
-	if m.err != nil {
-		return 0, m.err
-	}
-	for _, w := range writes {
-		if m.items[w.Key].Index != w.Index {
-			return 0, configs.ErrConflict
-		}
-	}
-	m.index++
-	for _, w := range writes {
-		if w.Delete {
-			delete(m.items, w.Key)
-			continue
-		}
-		m.items[w.Key] = configs.Item{Key: w.Key, Value: w.Value, Index: m.index, Tool: w.Tool}
-	}
-	return m.index, nil
-}
-
-func (m *memory) Who(context.Context) string { return "tester" }
-
-// set writes a key as somebody else.
-func (m *memory) set(key, value string) {
-	m.index++
-	m.items[key] = configs.Item{Key: key, Value: []byte(value), Index: m.index}
-}
 
 // run is one command line on a memory, with simulated time.
 type run struct {
 	cli            *cli
-	store          *memory
+	store          *configstest.Store
 	stdout, stderr bytes.Buffer
 	now            time.Time
 	// tick is called whenever the tool sleeps, with the time slept so far.
 	tick func(slept time.Duration)
 }
 
-func newRun(store *memory) *run {
+func newRun(store *configstest.Store) *run {
 	r := &run{store: store, now: time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)}
 	start := r.now
 	r.cli = &cli{
@@ -143,11 +83,11 @@ func gatewayWith(inForce, wanted string) configs.GatewayStatus {
 }
 
 // publish sets a gateway's status.
-func (m *memory) publish(t *testing.T, status configs.GatewayStatus) {
+func publish(t *testing.T, store *configstest.Store, status configs.GatewayStatus) {
 	t.Helper()
 	value, err := json.Marshal(status)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.set(configs.StatusKey(status.Instance), string(value))
+	store.Set(configs.StatusKey(status.Instance), string(value))
 }
