@@ -51,7 +51,7 @@ type Manifest struct {
 	Tolerance *Tolerance `json:"tolerance,omitempty"`
 	// Goldens are requests with the answers that the model must give.
 	Goldens []Golden `json:"goldens,omitempty"`
-	// Provenance says where the model came from; every field is free text.
+	// Provenance says where the model came from, left out where nobody knows.
 	Provenance *Provenance `json:"provenance,omitempty"`
 }
 
@@ -72,16 +72,17 @@ type Golden struct {
 	Outputs []TensorData `json:"outputs"`
 }
 
-// Provenance says where a model came from.
+// Provenance says where a model came from, all in free text. What is not known is
+// left out.
 type Provenance struct {
 	// Commit is the Git commit of the code that trained it.
-	Commit string `json:"commit"`
+	Commit string `json:"commit,omitempty"`
 	// Data is the version of the data that it was trained on.
-	Data string `json:"data"`
+	Data string `json:"data,omitempty"`
 	// Run is the id of the training run.
-	Run string `json:"run"`
+	Run string `json:"run,omitempty"`
 	// Command made the artifact.
-	Command string `json:"command"`
+	Command string `json:"command,omitempty"`
 }
 
 // Tolerances returns the tolerance in force for the golden answers.

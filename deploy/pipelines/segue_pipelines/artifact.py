@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ class Golden:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an artifact came from."""
+    """Where an artifact came from; what is empty is not known and left out."""
 
     commit: str
     """Git commit of the code, empty where the code was not committed."""
@@ -67,12 +67,7 @@ class Artifact:
             "labels": {name: list(names) for name, names in self.labels.items()},
             "tolerance": {"absolute": self.absolute, "relative": self.relative},
             "goldens": [_answered(session, golden) for golden in self.goldens],
-            "provenance": {
-                "commit": self.provenance.commit,
-                "data": self.provenance.data,
-                "run": self.provenance.run,
-                "command": self.provenance.command,
-            },
+            "provenance": {name: text for name, text in asdict(self.provenance).items() if text},
         }
 
     def write(self, folder: Path) -> str:

@@ -31,6 +31,7 @@ def test_the_manifest_describes_the_files_and_the_graph(double: Artifact, tmp_pa
         "goldens",
         "provenance",
     ]
+    assert manifest["provenance"] == {"data": "none", "command": "none"}, "empty is left out"
     model = (tmp_path / "double" / "1" / "model.onnx").read_bytes()
     assert manifest["files"] == [
         {
