@@ -3,7 +3,7 @@ package load
 import (
 	"context"
 	"errors"
-	"sync"
+	goruntime "runtime"
 	"time"
 )
 
@@ -21,71 +21,97 @@ type ClosedOptions struct {
 // that fails is the last on its connection; one that is refused is not. A
 // cancelled context ends it early with the context's error.
 func Closed(ctx context.Context, t Target, o ClosedOptions) (*Outcome, error) {
-	if err := t.validate(); err != nil {
+	route, err := t.route()
+	if err != nil {
 		return nil, err
 	}
-	return Loop(ctx, o, func(w int) (step func(i int) error, closing func(), err error) {
-		c, err := dial(&t)
-		if err != nil {
-			return nil, nil, err
-		}
-		return func(i int) error {
-			_, err := c.do((i + w) % len(t.Requests))
-			return err
-		}, c.close, nil
-	})
-}
-
-// Loop is a closed loop around any work: stream is called once for each of the
-// connections and returns what is done again and again, and what ends it. A
-// step that fails ends its stream.
-func Loop(ctx context.Context, o ClosedOptions, stream func(w int) (step func(i int) error, closing func(), err error)) (*Outcome, error) {
+	if t.GRPC {
+		return closedCalls(ctx, &t, o)
+	}
 	if o.Connections < 1 {
 		return nil, errors.New("a closed loop needs a connection")
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	tallies := newTallies(o.Connections)
+	threads := min(goruntime.NumCPU(), o.Connections)
+	tallies := newTallies(threads)
 	begin := time.Now().Add(o.Warmup)
 	end := begin.Add(o.Duration)
-	var wg sync.WaitGroup
-	for w := range tallies {
-		wg.Go(func() {
-			step, closing, err := stream(w)
-			if err != nil {
-				tallies[w].fail(err)
-				return
-			}
-			defer closing()
-			for i, from := 0, time.Now(); from.Before(end) && ctx.Err() == nil; i++ {
-				err := step(i)
-				now := time.Now()
-				within := !from.Before(begin) && !now.After(end)
-				switch kind := kindOf(err); {
-				case kind == Failed:
-					tallies[w].fail(err)
-					return
-				case within && kind == Refused:
-					tallies[w].refuse(now.Sub(from))
-				case within:
-					tallies[w].good(now.Sub(from))
-				}
-				from = now
-			}
-		})
+	wait := startThreads(threads, func(k int) {
+		t := &closedThread{tally: &tallies[k], begin: begin, end: end}
+		if err := t.run(ctx, route, share(o.Connections, k, threads), k, threads); err != nil {
+			tallies[k].fail(err)
+		}
+	})
+	return observe(ctx, stop, wait, o.Meters, begin, end, tallies)
+}
+
+// closedThread is one thread's part of a closed loop.
+type closedThread struct {
+	*eventLoop
+	tally      *tally
+	begin, end time.Time
+	streams    []stream
+	// live is how many streams have a request under way.
+	live int
+}
+
+// stream is what one connection is about: its next request, and since when the
+// last is under way.
+type stream struct {
+	next  int
+	since time.Time
+}
+
+func (t *closedThread) run(ctx context.Context, r *route, connections, first, step int) (err error) {
+	if t.eventLoop, err = r.newEventLoop(connections); err != nil {
+		return err
 	}
-	cpu, err := measure(ctx, o.Meters, begin, end)
-	if err != nil {
-		stop()
+	defer t.close()
+	t.patient = true
+	t.streams = make([]stream, connections)
+	for i, c := range t.connections {
+		// Connections begin with different requests.
+		t.streams[i].next = first + i*step
+		t.live++
+		t.proceed(c)
 	}
-	wg.Wait()
-	if err == nil {
-		err = ctx.Err()
+	for t.live > 0 && ctx.Err() == nil {
+		if err := t.await(longestNap, t.ended); err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return nil, err
+	return nil
+}
+
+// proceed sends the next request of a connection, unless the time is over.
+func (t *closedThread) proceed(c *connection) {
+	s := &t.streams[c.key]
+	for {
+		if s.since = time.Now(); !s.since.Before(t.end) {
+			t.live--
+			return
+		}
+		i := s.next % len(t.target.Requests)
+		s.next++
+		if over, at, err := c.begin(i, s.since); !over || !t.count(c, at, err) {
+			return
+		}
 	}
-	out := newOutcome(tallies, o.Duration)
-	out.CPU = cpu
-	return out, nil
+}
+
+func (t *closedThread) ended(c *connection, at time.Time, err error) {
+	if t.count(c, at, err) {
+		t.proceed(c)
+	}
+}
+
+// count counts a request and reports whether another may follow.
+func (t *closedThread) count(c *connection, at time.Time, err error) bool {
+	t.tally.closed(t.streams[c.key].since, at, t.begin, t.end, err)
+	if kindOf(err) == Failed {
+		t.live--
+		return false
+	}
+	return true
 }

@@ -18,21 +18,8 @@ import (
 type grpcConnection struct {
 	target *Target
 	client *grpc.ClientConn
-	last   call
-}
-
-// call is the answer to one call.
-type call struct {
-	code int
-	body []byte
-	head metadata.MD
-}
-
-func (c *call) header(name string) []byte {
-	if values := c.head.Get(name); len(values) > 0 {
-		return []byte(values[0])
-	}
-	return nil
+	last   answer
+	head   metadata.MD
 }
 
 const (
@@ -57,8 +44,9 @@ func (c *grpcConnection) do(i int) (at time.Time, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.target.Timeout)
 	defer cancel()
 	request := &c.target.Requests[i]
-	clear(c.last.head)
-	err = c.client.Invoke(ctx, request.Path, request.Body, &c.last.body, grpc.Header(&c.last.head))
+	clear(c.head)
+	c.last.head, c.last.message = c.last.head[:0], true
+	err = c.client.Invoke(ctx, request.Path, request.Body, &c.last.body, grpc.Header(&c.head))
 	at = time.Now()
 	code := status.Code(err)
 	meaning, said := statusOf(code)
@@ -69,7 +57,10 @@ func (c *grpcConnection) do(i int) (at time.Time, err error) {
 	if err != nil {
 		c.last.body = append(c.last.body[:0], status.Convert(err).Message()...)
 	}
-	return at, c.target.Check(i, Answer{call: &c.last}, at)
+	for name, values := range c.head {
+		c.last.head = fmt.Appendf(c.last.head, "%s: %s\r\n", name, values[0])
+	}
+	return at, c.target.Check(i, Answer{&c.last}, at)
 }
 
 // statusOf returns the HTTP status that says what a code does where a server

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	goruntime "runtime"
-	"sync"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // OpenOptions say how an open loop runs.
@@ -18,8 +15,9 @@ type OpenOptions struct {
 	Stages   []Stage
 	Arrivals Arrivals
 	Seed     uint64
-	// Connections bounds how many requests are under way. One that is due
-	// while all are busy waits, and its latency goes on counting.
+	// Connections bounds how many requests are under way; each thread of the
+	// generator has an equal part of them. One that is due while all are busy
+	// waits, and its latency goes on counting.
 	Connections int
 	// Warmup is sent before, and not measured.
 	Warmup, Duration time.Duration
@@ -31,7 +29,8 @@ type OpenOptions struct {
 // Open sends requests when they are due and returns when the last was
 // answered. A cancelled context ends it early with the context's error.
 func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
-	if err := t.validate(); err != nil {
+	route, err := t.route()
+	if err != nil {
 		return nil, err
 	}
 	if o.Connections < 1 {
@@ -51,89 +50,116 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	threads := min(goruntime.NumCPU(), o.Connections)
+	tallies := newTallies(threads)
+	lateness := make([]*Histogram, threads)
 	start := time.Now()
-	// As long as the schedule, so that the clock never waits for a connection.
-	due := make(chan int, len(schedule))
-	lateness := NewHistogram()
-	tallies := newTallies(o.Connections)
-	var wg sync.WaitGroup
-	wg.Go(func() { pace(ctx, start, schedule, due, lateness) })
-	for w := range tallies {
-		wg.Go(func() {
-			c, err := dial(&t)
-			if err != nil {
-				tallies[w].fail(err)
-				return
-			}
-			defer c.close()
-			for i := range due {
-				if ctx.Err() != nil {
-					return
-				}
-				at, err := c.do(i % len(t.Requests))
-				s := Sample{Due: schedule[i] - o.Warmup, Latency: at.Sub(start.Add(schedule[i])), Kind: kindOf(err)}
-				tallies[w].sample(s, err)
-				if o.Keep && s.Due >= 0 {
-					tallies[w].samples = append(tallies[w].samples, s)
-				}
-			}
-		})
+	if t.GRPC {
+		tallies, lateness = newTallies(o.Connections), []*Histogram{NewHistogram()}
+		wait := startCalls(ctx, &t, o, start, schedule, tallies, lateness[0])
+		begin := start.Add(o.Warmup)
+		out, err := observe(ctx, stop, wait, o.Meters, begin, begin.Add(window), tallies)
+		if err == nil {
+			out.Lateness.Merge(lateness[0])
+		}
+		return out, err
 	}
+	wait := startThreads(threads, func(k int) {
+		lateness[k] = NewHistogram()
+		t := &openThread{start: start, schedule: schedule, warmup: o.Warmup, step: threads, sent: k, due: k, keep: o.Keep,
+			tally: &tallies[k], lateness: lateness[k]}
+		if err := t.run(ctx, route, share(o.Connections, k, threads)); err != nil {
+			tallies[k].fail(err)
+		}
+	})
 	begin := start.Add(o.Warmup)
-	cpu, err := measure(ctx, o.Meters, begin, begin.Add(window))
-	if err != nil {
-		stop()
-	}
-	wg.Wait()
-	if err == nil {
-		err = ctx.Err()
-	}
+	out, err := observe(ctx, stop, wait, o.Meters, begin, begin.Add(window), tallies)
 	if err != nil {
 		return nil, err
 	}
-	out := newOutcome(tallies, window)
-	out.Lateness, out.CPU = lateness, cpu
+	for _, h := range lateness {
+		out.Lateness.Merge(h)
+	}
 	return out, nil
 }
 
-// sample counts a request of an open loop: failures always, others when they
-// were due after the warm-up.
-func (t *tally) sample(s Sample, err error) {
-	switch {
-	case s.Kind == Failed:
-		t.fail(err)
-	case s.Due < 0:
-	case s.Kind == Refused:
-		t.refuse(s.Latency)
-	default:
-		t.good(s.Latency)
-	}
+// openThread is one thread's part of an open loop: every step-th request of the
+// schedule, which it sends by its own clock.
+type openThread struct {
+	*eventLoop
+	start    time.Time
+	schedule []time.Duration
+	warmup   time.Duration
+	step     int
+	keep     bool
+	tally    *tally
+	lateness *Histogram
+
+	// Requests from sent on have not been sent; those before due should have
+	// been, and wait for a connection.
+	sent, due int
+	// free are the connections without a request, those that have been free for
+	// longest first: a server that divides connections among processes divides
+	// the load by that.
+	free queue
+	// carried is the place in the schedule of the request on each connection.
+	carried []int
 }
 
-// pace hands out each request at its time and closes due after the last.
-//
-// It sleeps in the kernel on a thread of its own: Go's timers wake up to a
-// millisecond late on a process that is otherwise idle, which is as long as a
-// small model takes.
-func pace(ctx context.Context, start time.Time, schedule []time.Duration, due chan<- int, lateness *Histogram) {
-	defer close(due)
-	goruntime.LockOSThread() // never unlocked: the thread ends with the goroutine, and its timer slack with it
-	// Without it the kernel may wake the thread 50 µs late. Refused, the
-	// lateness shows it.
-	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0)
-	for i, at := range schedule {
-		for left := at - time.Since(start); left > 0; left = at - time.Since(start) {
-			nap := unix.NsecToTimespec(int64(min(left, longestNap)))
-			// A signal cuts the sleep short: the loop looks again.
-			_ = unix.Nanosleep(&nap, nil)
-			if ctx.Err() != nil {
-				return
-			}
+func (t *openThread) run(ctx context.Context, r *route, connections int) (err error) {
+	if t.eventLoop, err = r.newEventLoop(connections); err != nil {
+		return err
+	}
+	defer t.close()
+	t.carried = make([]int, connections)
+	t.free.waiting = make([]*connection, 0, connections)
+	for _, c := range t.connections {
+		t.free.push(c)
+	}
+	for ctx.Err() == nil {
+		now := time.Now()
+		t.proceed(now)
+		nap := longestNap
+		if t.due < len(t.schedule) {
+			nap = t.schedule[t.due] - now.Sub(t.start)
+		} else if t.free.len() == connections {
+			return nil
 		}
-		lateness.Record(time.Since(start) - at)
-		due <- i
+		if err := t.await(nap, t.ended); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proceed takes up what is due and sends what has a connection.
+func (t *openThread) proceed(now time.Time) {
+	for since := now.Sub(t.start); t.due < len(t.schedule) && t.schedule[t.due] <= since; t.due += t.step {
+		t.lateness.Record(since - t.schedule[t.due])
+	}
+	for t.sent < t.due && t.free.len() > 0 {
+		c := t.free.pop()
+		i := t.sent
+		t.sent += t.step
+		t.carried[c.key] = i
+		if over, at, err := c.begin(i%len(t.target.Requests), now); over {
+			t.count(c, at, err)
+		}
 	}
 }
 
-// longestNap is how soon a cancelled run is noticed.
-const longestNap = 50 * time.Millisecond
+// ended counts a request, and sends what has waited for its connection.
+func (t *openThread) ended(c *connection, at time.Time, err error) {
+	t.count(c, at, err)
+	t.proceed(at)
+}
+
+func (t *openThread) count(c *connection, at time.Time, err error) {
+	due := t.schedule[t.carried[c.key]]
+	s := Sample{Due: due - t.warmup, Latency: at.Sub(t.start.Add(due)), Kind: kindOf(err)}
+	t.tally.sample(s, err)
+	if t.keep && s.Due >= 0 {
+		t.tally.samples = append(t.tally.samples, s)
+	}
+	t.free.push(c)
+}

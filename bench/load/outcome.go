@@ -96,6 +96,34 @@ func (t *tally) refuse(latency time.Duration) {
 	t.refusal.Record(latency)
 }
 
+// closed counts a request of a closed loop: failures always, others when they
+// began and ended within the window.
+func (t *tally) closed(from, to, begin, end time.Time, err error) {
+	within := !from.Before(begin) && !to.After(end)
+	switch kind := kindOf(err); {
+	case kind == Failed:
+		t.fail(err)
+	case within && kind == Refused:
+		t.refuse(to.Sub(from))
+	case within:
+		t.good(to.Sub(from))
+	}
+}
+
+// sample counts a request of an open loop: failures always, others when they
+// were due after the warm-up.
+func (t *tally) sample(s Sample, err error) {
+	switch {
+	case s.Kind == Failed:
+		t.fail(err)
+	case s.Due < 0:
+	case s.Kind == Refused:
+		t.refuse(s.Latency)
+	default:
+		t.good(s.Latency)
+	}
+}
+
 func newTallies(n int) []tally {
 	all := make([]tally, n)
 	for i := range all {
@@ -135,6 +163,26 @@ func (o *Outcome) Merge(other *Outcome) {
 	for name, d := range other.CPU {
 		o.CPU[name] += d
 	}
+}
+
+// observe reads the meters at the two ends of the window, waits until all load
+// has ended and returns the outcome. An error of the meters or of the context
+// ends the load by stop.
+func observe(ctx context.Context, stop, wait func(), meters map[string]Meter, begin, end time.Time, tallies []tally) (*Outcome, error) {
+	cpu, err := measure(ctx, meters, begin, end)
+	if err != nil {
+		stop()
+	}
+	wait()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := newOutcome(tallies, end.Sub(begin))
+	out.CPU = cpu
+	return out, nil
 }
 
 // measure reads the meters at the two ends of a window and returns what they
