@@ -48,7 +48,7 @@ func newGRPCEcho(answers map[string]Recorded) grpcEcho {
 			if err := stream.RecvMsg(&request); err != nil {
 				return err
 			}
-			if err := stream.SetHeader(heads[path]); err != nil {
+			if err := stream.SendHeader(heads[path]); err != nil {
 				return err
 			}
 			return stream.SendMsg(a.Body)
