@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 
 	"github.com/segue-serving/segue/gateway"
 	"github.com/segue-serving/segue/runtime"
@@ -122,6 +123,10 @@ const socketMode = 0o660
 func (l *listeners) unix(path string, serve func(net.Listener) error) error {
 	if path == "" {
 		return nil
+	}
+	// The kernel would only say that an argument is invalid.
+	if most := len(unix.RawSockaddrUnix{}.Path) - 1; len(path) > most {
+		return fmt.Errorf("unix socket %s: the path has %d bytes, and one of a socket at most %d", path, len(path), most)
 	}
 	if err := clearSocket(path); err != nil {
 		return fmt.Errorf("unix socket %s: %w", path, err)

@@ -20,12 +20,14 @@ func TestASocketIsTakenOverOnlyFromTheDead(t *testing.T) {
 		ln.(*net.UnixListener).SetUnlinkOnClose(false)
 		return ln.Close()
 	}
+	long := strings.Repeat("s", 108)
 	for _, c := range []struct {
 		name   string
 		before func(path string) error
 		says   string // "" where the socket is opened
 	}{
 		{"nothing", func(string) error { return nil }, ""},
+		{long, func(string) error { return nil }, "and one of a socket at most 107"},
 		{"stale", stale, ""},
 		{"living", func(path string) error {
 			ln, err := net.Listen("unix", path)
@@ -52,6 +54,9 @@ func TestASocketIsTakenOverOnlyFromTheDead(t *testing.T) {
 			}
 			defer os.RemoveAll(dir)
 			path := filepath.Join(dir, "s")
+			if c.name == long {
+				path = filepath.Join(dir, long)
+			}
 			if err := c.before(path); err != nil {
 				t.Fatal(err)
 			}
