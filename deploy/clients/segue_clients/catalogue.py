@@ -20,6 +20,8 @@ PACKAGES: Mapping[str, str] = {
     "magika": "magika/models/standard_v3_3/model.onnx",
 }
 """Models inside published packages, by the name they are served under."""
+WINE = np.arange(26, dtype=np.float32).reshape(2, 13)
+"""Two rows that the wine model takes as `features`."""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import pytest  # noqa: E402
 import tritonclient.http as triton  # noqa: E402
 
 from segue_clients import catalogue  # noqa: E402
-from segue_clients.catalogue import Catalogue  # noqa: E402
+from segue_clients.catalogue import WINE, Catalogue  # noqa: E402
 from segue_clients.gateway import Gateway  # noqa: E402
 from segue_clients.oracle import Oracle  # noqa: E402
+from segue_clients.tensor import Array, Tensor  # noqa: E402
 from segue_clients.wire import Wire  # noqa: E402
 
 
@@ -69,6 +70,12 @@ def client(gateway: Gateway) -> Iterator[triton.InferenceServerClient]:
 def oracles(served: Catalogue) -> Mapping[tuple[str, str], Oracle]:
     """ONNX Runtime on the same files, by model and version."""
     return _Oracles(served)
+
+
+@pytest.fixture
+def want(oracles: Mapping[tuple[str, str], Oracle]) -> Mapping[str, Array]:
+    """What the wine model answers to WINE; all of its traffic goes to version 1."""
+    return oracles["wine", "1"].run([Tensor("features", WINE)])
 
 
 class _Oracles(dict[tuple[str, str], Oracle]):

@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
+from segue_clients.catalogue import WINE
 from segue_clients.gateway import Gateway
-from segue_clients.oracle import Oracle
-from segue_clients.tensor import Array, Tensor, assert_same
+from segue_clients.tensor import Array, assert_same
 
 Answered = TypeVar("Answered")
 Call = Callable[[Callable[[InferenceRESTClient, str], Awaitable[Answered]]], Answered]
-WINE = np.arange(26, dtype=np.float32).reshape(2, 13)
 
 
 @pytest.fixture(params=["v1", "v2"])
@@ -38,12 +37,6 @@ def call(gateway: Gateway, protocol: str) -> Call[Answered]:
         return asyncio.run(session())
 
     return run
-
-
-@pytest.fixture
-def want(oracles: Mapping[tuple[str, str], Oracle]) -> Mapping[str, Array]:
-    """What the wine model answers; all of its traffic goes to version 1."""
-    return oracles["wine", "1"].run([Tensor("features", WINE)])
 
 
 @pytest.mark.parametrize("protocol", ["v2"], indirect=True)

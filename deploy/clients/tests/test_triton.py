@@ -10,23 +10,16 @@ import pytest
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException
 
+from segue_clients.catalogue import WINE
 from segue_clients.gateway import Gateway
 from segue_clients.oracle import Oracle
 from segue_clients.tensor import Array, Tensor, assert_same
-
-WINE = np.arange(26, dtype=np.float32).reshape(2, 13)
 
 
 def wine(binary: bool = True, array: Array = WINE) -> list[triton.InferInput]:
     """A request to the wine model."""
     tensor = triton.InferInput("features", list(array.shape), "FP32")
     return [tensor.set_data_from_numpy(array, binary_data=binary)]
-
-
-@pytest.fixture
-def want(oracles: Mapping[tuple[str, str], Oracle]) -> Mapping[str, Array]:
-    """What version 1 answers to it."""
-    return oracles["wine", "1"].run([Tensor("features", WINE)])
 
 
 def test_health(client: triton.InferenceServerClient) -> None:

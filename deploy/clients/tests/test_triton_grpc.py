@@ -10,11 +10,9 @@ import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
+from segue_clients.catalogue import WINE
 from segue_clients.gateway import Gateway
-from segue_clients.oracle import Oracle
-from segue_clients.tensor import Array, Tensor, assert_same
-
-WINE = np.arange(26, dtype=np.float32).reshape(2, 13)
+from segue_clients.tensor import Array, assert_same
 
 
 def wine(array: Array = WINE) -> list[triton.InferInput]:
@@ -27,12 +25,6 @@ def client(gateway: Gateway) -> Iterator[triton.InferenceServerClient]:
     """Triton's own client."""
     with triton.InferenceServerClient(gateway.grpc) as connected:
         yield connected
-
-
-@pytest.fixture
-def want(oracles: Mapping[tuple[str, str], Oracle]) -> Mapping[str, Array]:
-    """What version 1 answers to it."""
-    return oracles["wine", "1"].run([Tensor("features", WINE)])
 
 
 def test_health(client: triton.InferenceServerClient) -> None:
