@@ -17,10 +17,10 @@ func (v Version) path() string {
 	return p
 }
 
-// FilePath is the artifact's path in the file system, for a version of an
+// filePath is the artifact's path in the file system, for a version of an
 // accepted document whose URI is of scheme file:. A relative one counts from base, Entry.Base; characters
 // are taken as written, without escapes.
-func (v Version) FilePath(base string) string {
+func (v Version) filePath(base string) string {
 	p := filepath.FromSlash(v.path())
 	if filepath.IsAbs(p) {
 		return filepath.Clean(p)

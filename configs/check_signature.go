@@ -112,5 +112,5 @@ func checkSigners(names []string, path string, known []string, r *report) {
 // Covers reports whether the rule is for a version whose document lies in base.
 func (r SignatureRule) Covers(v Version, base string) bool {
 	return strings.HasPrefix(v.URI, r.Prefix) ||
-		strings.HasPrefix(v.URI, "file:") && strings.HasPrefix("file:"+filepath.ToSlash(v.FilePath(base)), r.Prefix)
+		strings.HasPrefix(v.URI, "file:") && strings.HasPrefix("file:"+filepath.ToSlash(v.filePath(base)), r.Prefix)
 }

@@ -216,7 +216,7 @@ func TestProblemsAreFoundByErrorsAs(t *testing.T) {
 func TestFilePath(t *testing.T) {
 	f := func(uri, base, want string) {
 		t.Helper()
-		if got := (Version{URI: uri}).FilePath(base); got != want {
+		if got := (Version{URI: uri}).filePath(base); got != want {
 			t.Errorf("%s from %q: got %s, want %s", uri, base, got, want)
 		}
 	}
@@ -244,7 +244,11 @@ func FuzzParse(f *testing.F) {
 			f.Add(text)
 		}
 	}
-	schema := compile(f, DocumentSchema())
+	text, err := os.ReadFile("schema/document.schema.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	schema := compile(f, text)
 	f.Fuzz(func(t *testing.T, text []byte) {
 		e := Entry{Value: text, Base: "/models"}
 		_, _, _ = ParseSettings(e)

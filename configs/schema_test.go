@@ -201,9 +201,6 @@ func constrain(of string, s *jsonschema.Schema) {
 func TestSchemasAreFresh(t *testing.T) {
 	golden(t, "schema/document.schema.json", reflectSchema(t, "document.schema.json", new(Document)))
 	golden(t, "schema/settings.schema.json", reflectSchema(t, "settings.schema.json", new(Settings)))
-	if !strings.Contains(string(DocumentSchema()), `document.schema.json"`) || !strings.Contains(string(SettingsSchema()), `settings.schema.json"`) {
-		t.Error("a program carries the wrong schemas")
-	}
 }
 
 func compile(t testing.TB, schema []byte) *validator.Schema {

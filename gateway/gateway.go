@@ -142,7 +142,7 @@ func (g *Gateway) DataServer(opts DataOptions) *DataServer {
 // MetricsServer returns the server of metrics at path, and of liveness and
 // readiness.
 func (g *Gateway) MetricsServer(data *DataServer, path string, gatherer prometheus.Gatherer) *HTTPServer {
-	return newMetricsServer(g.opts.Log, path, MetricsHandler(gatherer), data.ready)
+	return newMetricsServer(g.opts.Log, path, metricsHandler(gatherer), data.ready)
 }
 
 // AdminServer returns the server for operators.

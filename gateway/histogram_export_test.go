@@ -18,7 +18,7 @@ func scrape(t *testing.T, g prometheus.Gatherer, accept string) map[string]*dto.
 	request := httptest.NewRequest("GET", "/metrics", nil)
 	request.Header.Set("Accept", accept)
 	recorder := httptest.NewRecorder()
-	MetricsHandler(g).ServeHTTP(recorder, request)
+	metricsHandler(g).ServeHTTP(recorder, request)
 	if recorder.Code != http.StatusOK {
 		t.Fatalf("%d %s", recorder.Code, recorder.Body)
 	}

@@ -59,7 +59,7 @@ func served(t *testing.T, s *HTTPServer) func(method, path, body string, headers
 
 func TestTheMetricsListenerIsReadOnlyAndHasNothingOfAdmin(t *testing.T) {
 	g := newTestGateway(t)
-	send := served(t, newMetricsServer(slog.New(slog.DiscardHandler), "/own-metrics", MetricsHandler(g.registry), g.ready))
+	send := served(t, newMetricsServer(slog.New(slog.DiscardHandler), "/own-metrics", metricsHandler(g.registry), g.ready))
 	send("GET", "/livez", "").want(t, 200, "ok\n")
 	send("GET", "/readyz", "").want(t, 503, "not ready: the first configuration has not been read yet\n")
 	g.mozart()
@@ -131,7 +131,7 @@ func TestNothingBehindABodyIsTakenForARequest(t *testing.T) {
 	g := newTestGateway(t)
 	log := slog.New(slog.DiscardHandler)
 	admin := newAdminServer(g.router, g.metrics, AdminOptions{Level: &slog.LevelVar{}, Log: log})
-	for name, server := range map[string]*HTTPServer{"metrics": newMetricsServer(log, "/metrics", MetricsHandler(g.registry), g.ready), "admin": admin.HTTPServer} {
+	for name, server := range map[string]*HTTPServer{"metrics": newMetricsServer(log, "/metrics", metricsHandler(g.registry), g.ready), "admin": admin.HTTPServer} {
 		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)

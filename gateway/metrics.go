@@ -149,8 +149,8 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// MetricsHandler exports what g gathers in Prometheus's formats.
-func MetricsHandler(g prometheus.Gatherer) http.Handler {
+// metricsHandler exports what g gathers in Prometheus's formats.
+func metricsHandler(g prometheus.Gatherer) http.Handler {
 	return promhttp.HandlerFor(g, promhttp.HandlerOpts{EnableOpenMetrics: true, ErrorHandling: promhttp.ContinueOnError})
 }
 

@@ -104,7 +104,7 @@ func TestMetricsAreWellFormed(t *testing.T) {
 func (g *testGateway) series(names ...string) []string {
 	g.t.Helper()
 	recorder := httptest.NewRecorder()
-	MetricsHandler(g.registry).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+	metricsHandler(g.registry).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
 	var lines []string
 	for line := range strings.Lines(recorder.Body.String()) {
 		name, _, _ := strings.Cut(strings.ReplaceAll(line, "{", " "), " ")
@@ -208,7 +208,7 @@ func TestAVersionsSeriesCanBeForgotten(t *testing.T) {
 	held.answered(0, protocolHTTP, 200, 1, 1)
 	mentions := func(label string) bool {
 		recorder := httptest.NewRecorder()
-		MetricsHandler(g.registry).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
+		metricsHandler(g.registry).ServeHTTP(recorder, httptest.NewRequest("GET", "/metrics", nil))
 		for line := range strings.Lines(recorder.Body.String()) {
 			if strings.Contains(line, label) && !strings.HasPrefix(line, "segue_queue_l") && !strings.HasPrefix(line, "segue_breaker_state") { // which follow the table
 				return true

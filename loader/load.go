@@ -242,7 +242,7 @@ func (l *loading) open(ctx context.Context, report probe.Report) *failure {
 		Digest: l.artifact.Digest, Report: report,
 	})
 	if err != nil {
-		return &failure{cause: causeOpen, permanent: !errors.Is(err, ErrTransient) && ctx.Err() == nil, err: fmt.Errorf("open: %w", err)}
+		return &failure{cause: causeOpen, permanent: ctx.Err() == nil, err: fmt.Errorf("open: %w", err)}
 	}
 	l.instance = instance
 	if declared := l.artifact.Manifest.Signature; declared != nil {

@@ -2,7 +2,6 @@ package loader
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/segue-serving/segue/loader/artifact"
@@ -10,10 +9,6 @@ import (
 	"github.com/segue-serving/segue/loader/probe"
 	"github.com/segue-serving/segue/loader/store"
 )
-
-// ErrTransient marks an error of Open that may pass by itself, such as too
-// little memory for now. Any other error of Open is taken as the model's.
-var ErrTransient = errors.New("may pass by itself")
 
 // OpenRequest is what Options.Open gets.
 type OpenRequest struct {
@@ -55,7 +50,8 @@ type Options struct {
 	// Probe tries an artifact before it is opened here. Nil skips it.
 	Probe probe.Func
 	// Open makes an instance. It is the caller's duty to return early when the
-	// context ends; an instance returned all the same is closed.
+	// context ends; an instance returned all the same is closed. An error is
+	// taken as the model's, unless the context has ended.
 	Open func(ctx context.Context, r OpenRequest) (Instance, error)
 	// Memory says how the memory of a device ("cpu", "cuda", …) stands, ok that
 	// it is known. It is called with a lock held and must be quick. Nil, and

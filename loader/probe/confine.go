@@ -28,7 +28,7 @@ func (c *Confinement) lacks(what string, err error) {
 	c.Missing = append(c.Missing, fmt.Sprintf("%s: %v", what, err))
 }
 
-// Confine shuts this process in, for good: limits, no inherited files, no new
+// confine shuts this process in, for good: limits, no inherited files, no new
 // privileges, a filter of system calls, and of all files only those below the
 // folders that are named to be read; with devices, those of a driver too. It is
 // meant for a child before it loads anything: a limit set earlier, between fork
@@ -37,7 +37,7 @@ func (c *Confinement) lacks(what string, err error) {
 //
 // What a limit says is held or an error. The filters are a second line behind
 // them, which some kernels and containers do not have; what is missing is said.
-func Confine(l Limits, reads []string, devices bool) (Confinement, error) {
+func confine(l Limits, reads []string, devices bool) (Confinement, error) {
 	var c Confinement
 	// The filter of system calls is taken over by the other threads from the
 	// one that says that it wants no privileges.

@@ -69,7 +69,7 @@ func child(engine func() (runtime.Engine, error), stdin io.Reader, abandon func(
 	if devices {
 		t.Limits.Memory = 0
 	}
-	confined, err := Confine(t.Limits, append(t.Reads, filepath.Dir(t.Request.ModelPath)), devices)
+	confined, err := confine(t.Limits, append(t.Reads, filepath.Dir(t.Request.ModelPath)), devices)
 	if err != nil {
 		return Report{}, err
 	}
