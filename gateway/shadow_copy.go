@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"math/rand/v2"
 	"slices"
 
@@ -82,7 +81,7 @@ func sameInputs(a, b *versionRoute) bool {
 
 // copyOf copies a request's tensors. It is nil where there is no room for them.
 func (s *shadows) copyOf(to *versionRoute, route *shadowRoute, inputs, outputs []runtime.Tensor) *shadowCopy {
-	k := &shadowCopy{to: to, route: route, size: tensorBytes(inputs) + tensorBytes(outputs)}
+	k := &shadowCopy{to: to, route: route, size: runtime.TensorBytes(inputs) + runtime.TensorBytes(outputs)}
 	if s.queued.Add(k.size) > maxShadowBytes || !k.take(s.pool, &k.inputs, inputs) || !k.take(s.pool, &k.outputs, outputs) {
 		s.drop(k)
 		return nil
@@ -90,39 +89,11 @@ func (s *shadows) copyOf(to *versionRoute, route *shadowRoute, inputs, outputs [
 	return k
 }
 
-func tensorBytes(tensors []runtime.Tensor) (size int64) {
-	for i := range tensors {
-		size += int64(len(tensors[i].Data))
-		for _, text := range tensors[i].Strings {
-			size += int64(len(text))
-		}
-	}
-	return size
-}
-
 // take copies tensors into memory of its own, and reports that there was some.
 func (k *shadowCopy) take(pool *runtime.Pool, to *[]runtime.Tensor, from []runtime.Tensor) bool {
-	for _, t := range from {
-		t.Shape = slices.Clone(t.Shape)
-		if t.Data != nil {
-			block, err := pool.Get(len(t.Data))
-			if err != nil {
-				return false
-			}
-			k.blocks = append(k.blocks, block)
-			copy(block.Bytes(), t.Data)
-			t.Data = block.Bytes()
-		}
-		if t.Strings != nil {
-			texts := make([][]byte, len(t.Strings))
-			for i, text := range t.Strings {
-				texts[i] = bytes.Clone(text)
-			}
-			t.Strings = texts
-		}
-		*to = append(*to, t)
-	}
-	return true
+	copies, blocks, err := pool.Copy(from)
+	*to, k.blocks = copies, append(k.blocks, blocks...)
+	return err == nil
 }
 
 // release gives the memory back.

@@ -1,7 +1,6 @@
 package monitor
 
 import (
-	"bytes"
 	"slices"
 
 	"github.com/segue-serving/segue/runtime"
@@ -37,40 +36,21 @@ func viewRow(tensors []runtime.Tensor, row, rows int64) []runtime.Tensor {
 			data, texts := int64(len(t.Data))/rows, int64(len(t.Strings))/rows
 			t.Data, t.Strings = t.Data[row*data:(row+1)*data], t.Strings[row*texts:(row+1)*texts]
 		}
-		t.Strings = slices.Clone(t.Strings)
 	}
 	return views
 }
 
-// own puts views into memory of the sample's own. It reports whether there was
-// any.
-func (s *sample) own(pool *runtime.Pool, views []runtime.Tensor) bool {
-	for i := range views {
-		t := &views[i]
-		if len(t.Data) > 0 {
-			block, err := pool.Get(len(t.Data))
-			if err != nil {
-				return false
-			}
-			s.blocks = append(s.blocks, block)
-			copy(block.Bytes(), t.Data)
-			t.Data = block.Bytes()
+// own puts the views into memory of the sample's own. It reports whether there
+// was any.
+func (s *sample) own(pool *runtime.Pool) bool {
+	for _, tensors := range []*[]runtime.Tensor{&s.inputs, &s.outputs} {
+		copies, blocks, err := pool.Copy(*tensors)
+		if err != nil {
+			return false
 		}
-		for j, text := range t.Strings {
-			t.Strings[j] = bytes.Clone(text)
-		}
+		*tensors, s.blocks = copies, append(s.blocks, blocks...)
 	}
 	return true
-}
-
-func tensorBytes(tensors []runtime.Tensor) (size int64) {
-	for i := range tensors {
-		size += int64(len(tensors[i].Data))
-		for _, text := range tensors[i].Strings {
-			size += int64(len(text))
-		}
-	}
-	return size
 }
 
 // release gives the memory back.

@@ -80,7 +80,7 @@ func (t *Target) Offer(inputs, outputs []runtime.Tensor, rows int64, unit uint64
 		row = rand.Int64N(rows)
 	}
 	s := &sample{of: t, unit: unit, inputs: viewRow(inputs, row, rows), outputs: viewRow(outputs, row, rows)}
-	s.size = tensorBytes(s.inputs) + tensorBytes(s.outputs)
+	s.size = runtime.TensorBytes(s.inputs) + runtime.TensorBytes(s.outputs)
 	if s.size > maxSampleBytes {
 		t.large.Add(1)
 		return
