@@ -29,7 +29,7 @@ type folder struct {
 func openFolder(at string) (*folder, error) {
 	info, err := os.Stat(at)
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, WithoutPath(err)
 	}
 	only := ""
 	if !info.IsDir() {
@@ -40,13 +40,14 @@ func openFolder(at string) (*folder, error) {
 	}
 	root, err := os.OpenRoot(at)
 	if err != nil {
-		return nil, withoutPath(err)
+		return nil, WithoutPath(err)
 	}
 	return &folder{root: root, only: only}, nil
 }
 
-// withoutPath drops the place on this machine from a file system's error.
-func withoutPath(err error) error {
+// WithoutPath drops the place on this machine from a file system's error, for
+// what is shown elsewhere. Any other error is returned as it is.
+func WithoutPath(err error) error {
 	var pathError *fs.PathError
 	if errors.As(err, &pathError) {
 		return pathError.Err
@@ -63,7 +64,7 @@ func withoutPath(err error) error {
 func (f *folder) open(name string) (*os.File, fs.FileInfo, error) {
 	file, err := f.root.OpenFile(filepath.FromSlash(name), os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, nil, fmt.Errorf("%s: %w", name, WithoutPath(err))
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
@@ -71,7 +72,7 @@ func (f *folder) open(name string) (*os.File, fs.FileInfo, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, nil, fmt.Errorf("%s: %w", name, WithoutPath(err))
 	}
 	return file, info, nil
 }
@@ -85,7 +86,7 @@ func (f *folder) read(name string, limit int64) ([]byte, fs.FileInfo, error) {
 	defer file.Close()
 	body, err := io.ReadAll(io.LimitReader(file, limit+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return nil, nil, fmt.Errorf("%s: %w", name, WithoutPath(err))
 	}
 	if int64(len(body)) > limit {
 		return nil, nil, fmt.Errorf("%s: more than the %d bytes allowed", name, limit)
@@ -103,7 +104,7 @@ func (f *folder) describe(ctx context.Context, name string) (File, fs.FileInfo, 
 	hash := sha256.New()
 	size, err := io.Copy(hash, contextReader{ctx, file, f.progress})
 	if err != nil {
-		return File{}, nil, fmt.Errorf("%s: %w", name, withoutPath(err))
+		return File{}, nil, fmt.Errorf("%s: %w", name, WithoutPath(err))
 	}
 	return File{Path: name, Size: size, SHA256: hex.EncodeToString(hash.Sum(nil))}, info, nil
 }
@@ -180,7 +181,7 @@ func (f *folder) linkOn(name string) (string, error) {
 		}
 		info, err := f.root.Lstat(filepath.FromSlash(name[:end]))
 		if err != nil {
-			return "", fmt.Errorf("%s: %w", name[:end], withoutPath(err))
+			return "", fmt.Errorf("%s: %w", name[:end], WithoutPath(err))
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			return name[:end], nil

@@ -95,11 +95,11 @@ func (f *folder) findModel() (string, error) {
 	if _, err := f.root.Stat(ModelFile); err == nil {
 		return ModelFile, nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s: %w", ModelFile, withoutPath(err))
+		return "", fmt.Errorf("%s: %w", ModelFile, WithoutPath(err))
 	}
 	entries, err := fs.ReadDir(f.root.FS(), ".")
 	if err != nil {
-		return "", withoutPath(err)
+		return "", WithoutPath(err)
 	}
 	found := ""
 	for _, e := range entries {

@@ -74,7 +74,7 @@ func (f *folder) contents() (names, warnings []string, err error) {
 		base := path.Base(name)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s: %w", name, withoutPath(err))
+			return fmt.Errorf("%s: %w", name, WithoutPath(err))
 		case name != "." && strings.HasPrefix(base, "."):
 			warnings = append(warnings, name+": hidden, and so left out")
 			if entry.IsDir() {

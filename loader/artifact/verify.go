@@ -50,7 +50,7 @@ func (r Reading) Verify(ctx context.Context, at string) (*Artifact, error) {
 		if _, err := f.root.Lstat(ManifestFile); errors.Is(err, fs.ErrNotExist) {
 			made = true
 		} else if err != nil {
-			return nil, fmt.Errorf("%s: %w", ManifestFile, withoutPath(err))
+			return nil, fmt.Errorf("%s: %w", ManifestFile, WithoutPath(err))
 		}
 	}
 	if made {
@@ -116,7 +116,7 @@ func (a *Artifact) warnUnlisted(f *folder) error {
 	var unlisted []string
 	err := fs.WalkDir(f.root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, withoutPath(err))
+			return fmt.Errorf("%s: %w", name, WithoutPath(err))
 		}
 		if seen++; seen > mostSeen {
 			return fs.SkipAll
@@ -149,13 +149,13 @@ func (a *Artifact) warnUnlisted(f *folder) error {
 func (a *Artifact) Unchanged() error {
 	root, err := os.OpenRoot(a.Dir)
 	if err != nil {
-		return withoutPath(err)
+		return WithoutPath(err)
 	}
 	defer root.Close()
 	for name, was := range a.files {
 		is, err := root.Stat(filepath.FromSlash(name))
 		if err != nil {
-			return fmt.Errorf("%s: %w", name, withoutPath(err))
+			return fmt.Errorf("%s: %w", name, WithoutPath(err))
 		}
 		if !os.SameFile(was, is) || was.Size() != is.Size() || !was.ModTime().Equal(is.ModTime()) {
 			return fmt.Errorf("%s: changed while it was being loaded", name)

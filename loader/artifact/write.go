@@ -15,7 +15,7 @@ func WriteSignature(dir string, bundle []byte) error { return writeFile(dir, Sig
 func writeFile(dir, name string, body []byte) error {
 	temporary, err := os.CreateTemp(dir, "."+name+"-*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, withoutPath(err))
+		return fmt.Errorf("write %s: %w", name, WithoutPath(err))
 	}
 	_, err = temporary.Write(body)
 	if err == nil {
@@ -30,7 +30,7 @@ func writeFile(dir, name string, body []byte) error {
 	}
 	if err != nil {
 		os.Remove(temporary.Name())
-		return fmt.Errorf("write %s: %w", name, withoutPath(err))
+		return fmt.Errorf("write %s: %w", name, WithoutPath(err))
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/segue-serving/segue/loader/artifact"
 )
 
 // errBusy says that another holder, in this process or another, is in the way.
@@ -99,14 +101,4 @@ func (c *Cache) lock(ctx context.Context) (*lock, error) {
 func (c *Cache) lockFile() string { return filepath.Join(c.dir, "lock") }
 
 // plain drops the place on this machine from a file system's error.
-func plain(err error) error {
-	var pathError *fs.PathError
-	if errors.As(err, &pathError) {
-		return pathError.Err
-	}
-	var linkError *os.LinkError
-	if errors.As(err, &linkError) {
-		return linkError.Err
-	}
-	return err
-}
+func plain(err error) error { return artifact.WithoutPath(err) }
