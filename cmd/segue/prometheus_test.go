@@ -18,6 +18,7 @@ import (
 
 	"github.com/segue-serving/segue/cmd/segue/seguetest"
 	"github.com/segue-serving/segue/configs/consul/consultest"
+	"github.com/segue-serving/segue/deploy/parts"
 	"github.com/segue-serving/segue/drift"
 )
 
@@ -25,23 +26,7 @@ import (
 // in the cache.
 func prometheusProgram(t testing.TB, name string) string {
 	t.Helper()
-	dir := os.Getenv("PROMETHEUS_DIR")
-	if dir == "" {
-		cache := os.Getenv("SEGUE_CACHE")
-		if cache == "" {
-			of, err := os.UserCacheDir()
-			if err != nil {
-				t.Fatal(err)
-			}
-			cache = filepath.Join(of, "segue")
-		}
-		dir = filepath.Join(cache, "prometheus-2.42.0")
-	}
-	path := filepath.Join(dir, name)
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("%s is missing: %v: run `make parts` or set PROMETHEUS_DIR", name, err)
-	}
-	return path
+	return filepath.Join(parts.At(t, "PROMETHEUS_DIR", "prometheus-2.42.0"), name)
 }
 
 const rulesFolder = "../../deploy/prometheus"

@@ -1,9 +1,10 @@
-// Package parts finds the real programs of Python that tests run against: an
-// MLflow server, DVC, OpenSSF model-signing. `make parts` installs them into the
-// cache, each in an environment of its own that is named after what
-// requirements.txt pins. The package installs nothing, and a test that needs a
-// part fails without it.
+// Package parts finds the real programs that tests run against: a Consul agent,
+// artifact stores, Prometheus, and in Python an MLflow server, DVC and OpenSSF
+// model-signing. `make parts` puts them into the cache; those in Python lie each
+// in an environment of its own that is named after what requirements.txt pins.
+// The package installs nothing, and a test that needs a part fails without it.
 //
+//	agent := parts.At(t, "CONSUL_BINARY", "bin/consul-1.22.0")
 //	python := parts.Python(t, "mlflow")
 package parts
 
@@ -18,6 +19,21 @@ import (
 
 //go:embed */requirements.txt
 var pins embed.FS
+
+// At returns the path of a part: what the environment variable names, else the
+// slash-separated name below the cache. The test fails with the command that
+// makes the part where there is none.
+func At(t testing.TB, variable, name string) string {
+	t.Helper()
+	path := os.Getenv(variable)
+	if path == "" {
+		path = filepath.Join(cache(t), filepath.FromSlash(name))
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Fatalf("a part for tests is missing: %v: run `make parts` or set %s", err, variable)
+	}
+	return path
+}
 
 // Python returns the path of the interpreter in a part's environment; the part's
 // programs lie beside it. The test fails with the command that installs it.

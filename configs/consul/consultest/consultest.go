@@ -17,9 +17,9 @@ package consultest
 
 import (
 	"encoding/json"
-	"os"
-	"path/filepath"
 	"testing"
+
+	"github.com/segue-serving/segue/deploy/parts"
 )
 
 // binaryName is the file that `make consul` writes into the cache's bin folder.
@@ -29,30 +29,7 @@ const binaryName = "consul-1.22.0"
 // command that builds it.
 func Binary(t testing.TB) string {
 	t.Helper()
-	path := os.Getenv("CONSUL_BINARY")
-	if path == "" {
-		path = filepath.Join(cacheFolder(t), "bin", binaryName)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("the Consul binary is missing: %v: run `make consul` or set CONSUL_BINARY", err)
-	}
-	return path
-}
-
-// cacheFolder is where the project keeps what it builds or downloads.
-func cacheFolder(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("SEGUE_CACHE"); dir != "" {
-		return dir
-	}
-	if dir := os.Getenv("XDG_CACHE_HOME"); dir != "" {
-		return filepath.Join(dir, "segue")
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Fatalf("cache folder: %v", err)
-	}
-	return filepath.Join(home, ".cache", "segue")
+	return parts.At(t, "CONSUL_BINARY", "bin/"+binaryName)
 }
 
 // jsonText is v as JSON text; v is always a literal of this package.

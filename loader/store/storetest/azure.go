@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob"
+
+	"github.com/segue-serving/segue/deploy/parts"
 )
 
 // Azure is a running Azurite, Microsoft's emulator of its Blob Storage.
@@ -18,7 +20,7 @@ type Azure struct {
 // StartAzure runs Azurite until the test ends. It needs Node.
 func StartAzure(t testing.TB) *Azure {
 	t.Helper()
-	dir := part(t, "AZURITE_DIR", "azurite-3.35.0")
+	dir := parts.At(t, "AZURITE_DIR", "azurite-3.35.0")
 	port := freePorts(t, 1)[0]
 	a := &Azure{
 		Addr: "127.0.0.1:" + port, Account: "devstoreaccount1",

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/segue-serving/segue/deploy/parts"
 )
 
 // GCS is a running emulator of Google's Cloud Storage. It asks for no
@@ -17,7 +19,7 @@ type GCS struct {
 // StartGCS runs fake-gcs-server until the test ends.
 func StartGCS(t testing.TB) *GCS {
 	t.Helper()
-	binary := part(t, "FAKE_GCS_BINARY", "bin/fake-gcs-server-1.56.1")
+	binary := parts.At(t, "FAKE_GCS_BINARY", "bin/fake-gcs-server-1.56.1")
 	port := freePorts(t, 1)[0]
 	g := &GCS{Addr: "127.0.0.1:" + port}
 	serve(t, func() bool { return answers("http://"+g.Addr+"/storage/v1/b?project=test", 200) }, binary,

@@ -19,33 +19,6 @@ import (
 // SeaweedFS, takes some four seconds on an idle machine.
 const startTimeout = 60 * time.Second
 
-// part returns a file or folder that make stores has left in the cache, or that
-// a variable names.
-func part(t testing.TB, variable, name string) string {
-	t.Helper()
-	path := os.Getenv(variable)
-	if path == "" {
-		path = filepath.Join(cacheFolder(t), name)
-	}
-	if _, err := os.Stat(path); err != nil {
-		t.Fatalf("a store for tests is missing: %v: run `make stores` or set %s", err, variable)
-	}
-	return path
-}
-
-// cacheFolder is where the project keeps what it builds or downloads.
-func cacheFolder(t testing.TB) string {
-	t.Helper()
-	if dir := os.Getenv("SEGUE_CACHE"); dir != "" {
-		return dir
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatalf("cache folder: %v", err)
-	}
-	return filepath.Join(dir, "segue")
-}
-
 // serve runs a server until the test ends, and returns when ready says so.
 func serve(t testing.TB, ready func() bool, command string, arguments ...string) {
 	t.Helper()

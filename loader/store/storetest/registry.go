@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+
+	"github.com/segue-serving/segue/deploy/parts"
 )
 
 // Registry is a running OCI registry, without TLS.
@@ -25,7 +27,7 @@ const (
 // StartRegistry runs a registry until the test ends, with a login or open.
 func StartRegistry(t testing.TB, login bool) *Registry {
 	t.Helper()
-	binary := part(t, "REGISTRY_BINARY", "bin/registry-3.1.2")
+	binary := parts.At(t, "REGISTRY_BINARY", "bin/registry-3.1.2")
 	dir := t.TempDir()
 	r := &Registry{Addr: "127.0.0.1:" + freePorts(t, 1)[0]}
 	auth, status := "", 200

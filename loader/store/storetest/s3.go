@@ -12,6 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/segue-serving/segue/deploy/parts"
 )
 
 // S3 is a running SeaweedFS.
@@ -25,7 +27,7 @@ type S3 struct {
 // StartS3 runs SeaweedFS with its S3 gateway until the test ends.
 func StartS3(t testing.TB) *S3 {
 	t.Helper()
-	weed := part(t, "SEAWEEDFS_BINARY", "bin/weed-4.48")
+	weed := parts.At(t, "SEAWEEDFS_BINARY", "bin/weed-4.48")
 	ports := freePorts(t, 8)
 	s := &S3{Endpoint: "http://127.0.0.1:" + ports[0], AccessKey: "segue-test", SecretKey: "segue-test-secret"}
 	dir := t.TempDir()
