@@ -6,7 +6,7 @@ import "context"
 // locks/<name>, there as long as somebody holds the lock.
 const LocksPrefix = "locks/"
 
-// LockKey is the key of a lock.
+// LockKey is the key of the lock of a name, which CheckName takes.
 func LockKey(name string) string { return LocksPrefix + name }
 
 // Locker lets one process of a fleet at a time do what all of them could.

@@ -213,7 +213,7 @@ func TestProblemsAreFoundByErrorsAs(t *testing.T) {
 	}
 }
 
-func TestFilePath(t *testing.T) {
+func TestFilesOfVersionsLieWhereTheirURISays(t *testing.T) {
 	f := func(uri, base, want string) {
 		t.Helper()
 		if got := (Version{URI: uri}).filePath(base); got != want {

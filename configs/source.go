@@ -82,8 +82,10 @@ var (
 // Item is one key of a Store.
 type Item struct {
 	// Key is relative to the store's prefix: models/mozart.
-	Key   string
+	Key string
+	// Value is the caller's own: it may be changed.
 	Value []byte
+	// Index is that of the key's last change, over 0.
 	Index uint64
 	// Tool is Entry.WrittenByTool.
 	Tool bool
@@ -91,7 +93,9 @@ type Item struct {
 
 // Write is one step of Store.Apply.
 type Write struct {
-	Key   string
+	// Key is relative to the store's prefix.
+	Key string
+	// Value is not kept: it may be changed when Apply has returned.
 	Value []byte
 	// Delete removes the key instead of writing Value.
 	Delete bool

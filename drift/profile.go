@@ -112,7 +112,8 @@ type Counts struct {
 	Above uint64 `json:"above,omitempty"`
 }
 
-// Total is the number of rows counted.
+// Total is the number of rows counted, those in bins and those that no bin took:
+// missing, unseen, below and above.
 func (c *Counts) Total() uint64 {
 	total := c.Missing + c.Unseen + c.Below + c.Above
 	for _, n := range c.Bins {

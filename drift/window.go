@@ -19,7 +19,8 @@ type Window struct {
 	scratch []float64
 }
 
-// NewWindow returns an empty window.
+// NewWindow returns an empty window in this profile's bins. The profile must not
+// be changed while the window is used.
 func (p *Profile) NewWindow() *Window {
 	return &Window{profile: p, counts: make([]uint64, p.plan.size)}
 }

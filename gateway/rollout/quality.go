@@ -28,7 +28,7 @@ func (m *Mean) Add(x float64) {
 	m.Spread += (x - expected) * (x - expected)
 }
 
-// Plus is both together.
+// Plus is the mean of both one's and the other's numbers.
 func (m Mean) Plus(o Mean) Mean {
 	return Mean{m.N + o.N, m.Sum + o.Sum, m.Spread + o.Spread}
 }

@@ -185,7 +185,8 @@ func (r *Recorder) Value(canary bool, x float64) {
 	r.mu.Unlock()
 }
 
-// Snapshot is the evidence so far.
+// Snapshot is the evidence so far, the caller's own. Each call takes the next
+// sequence number, by which whoever merges tells newer from older.
 func (r *Recorder) Snapshot() *Evidence {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -86,7 +86,8 @@ func Open(dir string, limit int64, options Options) (*Cache, error) {
 	return c, nil
 }
 
-// Dir is the folder that is used.
+// Dir is the path of the folder in use: the one asked for, absolute, or where it
+// could not be written the one among the temporary files.
 func (c *Cache) Dir() string { return c.dir }
 
 // make makes the folders, and shows that they can be written and locked.
