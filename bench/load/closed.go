@@ -25,9 +25,6 @@ func Closed(ctx context.Context, t Target, o ClosedOptions) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.GRPC {
-		return closedCalls(ctx, &t, o)
-	}
 	if o.Connections < 1 {
 		return nil, errors.New("a closed loop needs a connection")
 	}

@@ -26,8 +26,9 @@ type wire interface {
 	// hungUp tells that nothing more will come. Without an error that is how
 	// the answer ends.
 	hungUp() error
-	// answer is the last one that is whole.
-	answer() *answer
+	// answer is the last one that is whole, or why a call that has ended has
+	// none.
+	answer() (*answer, error)
 	// reusable reports whether another request may be sent after this answer.
 	reusable() bool
 }
@@ -156,7 +157,12 @@ func (c *connection) receive(last bool, broken error) (ended bool, at time.Time,
 // finish checks an answer.
 func (c *connection) finish(last bool, at time.Time) (bool, time.Time, error) {
 	c.busy = false
-	err := c.loop.target.Check(c.request, Answer{c.wire.answer()}, at)
+	answer, err := c.wire.answer()
+	if err != nil {
+		err = fmt.Errorf("no answer: %w", err)
+	} else {
+		err = c.loop.target.Check(c.request, Answer{answer}, at)
+	}
 	if last || !c.wire.reusable() || c.flush() != nil {
 		c.close()
 	}

@@ -1,66 +1,62 @@
 package load
 
 import (
-	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
-	"google.golang.org/grpc"
+	"golang.org/x/net/http2/hpack"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/mem"
-	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/status"
 )
-
-// grpcConnection makes unary calls over one HTTP/2 connection, one at a time.
-type grpcConnection struct {
-	target *Target
-	client *grpc.ClientConn
-	last   answer
-	head   metadata.MD
-}
 
 const (
-	// mostMessage is far above any message that is sent.
+	// mostMessage is far above any message that is asked for.
 	mostMessage = 256 << 20
-	grpcWindow  = 1 << 20
+	// messagePrefix is a byte that says whether a message is compressed, and
+	// its length in four.
+	messagePrefix = 5
 )
 
-func dialGRPC(t *Target) (*grpcConnection, error) {
-	// Windows of a fixed size: measuring them would send a ping with nearly
-	// every answer.
-	client, err := grpc.NewClient("passthrough:///"+t.Addr, grpc.WithInitialWindowSize(grpcWindow), grpc.WithInitialConnWindowSize(4*grpcWindow),
-		grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry(), grpc.WithDisableServiceConfig(),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(Encoded{}), grpc.MaxCallRecvMsgSize(mostMessage), grpc.MaxCallSendMsgSize(mostMessage)))
-	if err != nil {
-		return nil, fmt.Errorf("a gRPC client for %s: %w", t.Addr, err)
-	}
-	return &grpcConnection{target: t, client: client}, nil
+// calls are all requests as they are sent over gRPC, shared by all connections.
+type calls struct {
+	heads    [][]hpack.HeaderField
+	messages [][]byte
 }
 
-func (c *grpcConnection) do(i int) (at time.Time, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), c.target.Timeout)
-	defer cancel()
-	request := &c.target.Requests[i]
-	clear(c.head)
-	c.last.head, c.last.message = c.last.head[:0], true
-	err = c.client.Invoke(ctx, request.Path, request.Body, &c.last.body, grpc.Header(&c.head))
-	at = time.Now()
-	code := status.Code(err)
-	meaning, said := statusOf(code)
-	if !said {
-		return at, fmt.Errorf("no answer: %w", err)
+// encodeCalls writes requests as they are sent. A call says how long it may
+// take, as those of clients do; always in the same words, so that they are
+// indexed with the rest of the head.
+func encodeCalls(t *Target) *calls {
+	c := &calls{}
+	for i := range t.Requests {
+		r := &t.Requests[i]
+		head := []hpack.HeaderField{
+			{Name: ":method", Value: "POST"}, {Name: ":scheme", Value: "http"}, {Name: ":path", Value: r.Path}, {Name: ":authority", Value: t.Addr},
+			{Name: "content-type", Value: contentType + "+proto"}, {Name: "te", Value: "trailers"}, {Name: "grpc-timeout", Value: timeoutText(t.Timeout)},
+		}
+		for _, name := range slices.Sorted(maps.Keys(r.Header)) {
+			head = append(head, hpack.HeaderField{Name: strings.ToLower(name), Value: r.Header[name]})
+		}
+		message := binary.BigEndian.AppendUint32(make([]byte, 1, messagePrefix+len(r.Body)), uint32(len(r.Body)))
+		c.heads, c.messages = append(c.heads, head), append(c.messages, append(message, r.Body...))
 	}
-	c.last.code = meaning
-	if err != nil {
-		c.last.body = append(c.last.body[:0], status.Convert(err).Message()...)
+	return c
+}
+
+const contentType = "application/grpc"
+
+// timeoutText writes a time as the protocol does, in at most eight digits.
+func timeoutText(d time.Duration) string {
+	const most = 99_999_999
+	if ms := (d + time.Millisecond - 1).Milliseconds(); ms <= most {
+		return strconv.FormatInt(ms, 10) + "m"
 	}
-	for name, values := range c.head {
-		c.last.head = fmt.Appendf(c.last.head, "%s: %s\r\n", name, values[0])
-	}
-	return at, c.target.Check(i, Answer{&c.last}, at)
+	return strconv.FormatInt(min(int64(d.Seconds()), most), 10) + "S"
 }
 
 // statusOf returns the HTTP status that says what a code does where a server
@@ -78,38 +74,110 @@ func statusOf(c codes.Code) (status int, said bool) {
 	case codes.Internal:
 		return 500, true
 	}
-	// Unavailable and DeadlineExceeded come from the client too, without any
-	// answer.
+	// Unavailable and DeadlineExceeded come from proxies and clients too,
+	// without any answer of the server.
 	return 0, false
 }
 
-// close ends the connection. An error says that it had ended before.
-func (c *grpcConnection) close() { _ = c.client.Close() }
-
-// Encoded is the codec for messages that are encoded already, so that the
-// client's part is as small as the library lets it be. A message is a []byte
-// where it is sent, and a *[]byte where it is received, whose memory is used
-// again.
-type Encoded struct{}
-
-var _ encoding.CodecV2 = Encoded{}
-
-// Name is that of the protocol buffers which the bytes are.
-func (Encoded) Name() string { return "proto" }
-
-// Marshal gives the bytes as they are.
-func (Encoded) Marshal(v any) (mem.BufferSlice, error) {
-	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+// reply is what one call has been answered so far.
+type reply struct {
+	answer
+	// http is the status of the HTTP answer, status that of the call, -1 before
+	// either was read.
+	http, status int
+	kind         string
+	said         []byte
+	// data is the message with its prefix.
+	data []byte
+	// headed is set behind the initial metadata.
+	headed bool
 }
 
-// Unmarshal copies the bytes of an answer.
-func (Encoded) Unmarshal(data mem.BufferSlice, v any) error {
-	body := v.(*[]byte)
-	if n := data.Len(); cap(*body) < n {
-		*body = make([]byte, n)
-	} else {
-		*body = (*body)[:n]
+// reset forgets the last call, and keeps the memory.
+func (r *reply) reset() {
+	*r = reply{answer: answer{head: r.head[:0], message: true}, http: -1, status: -1, said: r.said[:0], data: r.data[:0]}
+}
+
+// field takes a header or a trailer.
+func (r *reply) field(name, value string) error {
+	var err error
+	switch {
+	case name == "":
+		err = errors.New("no name")
+	case name == ":status":
+		r.http, err = strconv.Atoi(value)
+	case name == "grpc-status":
+		r.status, err = strconv.Atoi(value)
+	case name == "grpc-message":
+		r.said = appendUnescaped(r.said[:0], value)
+	case r.headed || name[0] == ':' || strings.HasPrefix(name, "grpc-"):
+	case strings.ContainsAny(name, ":\r\n") || strings.ContainsAny(value, "\r\n"):
+		err = errors.New("a line break")
+	default:
+		if name == "content-type" {
+			r.kind = value
+		}
+		r.head = append(r.head, name...)
+		r.head = append(r.head, ": "...)
+		r.head = append(r.head, value...)
+		r.head = append(r.head, "\r\n"...)
 	}
-	data.CopyTo(*body)
+	if err != nil {
+		return fmt.Errorf("header %q: %w", name, err)
+	}
 	return nil
+}
+
+// initial is called behind the initial metadata, or behind trailers that come
+// alone, which have none.
+func (r *reply) initial(alone bool) error {
+	if r.http != 200 {
+		return fmt.Errorf("HTTP status %d", r.http)
+	}
+	if !strings.HasPrefix(r.kind, contentType) {
+		return fmt.Errorf("content type %q", r.kind)
+	}
+	r.headed = true
+	if alone {
+		r.head = r.head[:0]
+	}
+	return nil
+}
+
+// end is called behind the trailers. An error says that the server did not
+// answer the call.
+func (r *reply) end() error {
+	if r.status < 0 {
+		return errors.New("a call that ends without a status")
+	}
+	code := codes.Code(r.status)
+	var said bool
+	if r.code, said = statusOf(code); !said {
+		return fmt.Errorf("%s: %s", code, r.said)
+	}
+	if code != codes.OK {
+		r.body = r.said
+		return nil
+	}
+	if len(r.data) < messagePrefix || r.data[0] != 0 || uint64(binary.BigEndian.Uint32(r.data[1:])) != uint64(len(r.data)-messagePrefix) {
+		return fmt.Errorf("not one message in %d bytes of data", len(r.data))
+	}
+	r.body = r.data[messagePrefix:]
+	return nil
+}
+
+// appendUnescaped reads a percent-encoded text. What is not encoded as it should
+// be stays as it is.
+func appendUnescaped(to []byte, text string) []byte {
+	for i := 0; i < len(text); i++ {
+		if text[i] == '%' && i+2 < len(text) {
+			if c, err := strconv.ParseUint(text[i+1:i+3], 16, 8); err == nil {
+				to = append(to, byte(c))
+				i += 2
+				continue
+			}
+		}
+		to = append(to, text[i])
+	}
+	return to
 }

@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
@@ -22,7 +23,7 @@ func startFakeGRPC(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := grpc.NewServer(grpc.ForceServerCodecV2(Encoded{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+	s := grpc.NewServer(grpc.ForceServerCodecV2(encoded{}), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		var body []byte
 		if err := stream.RecvMsg(&body); err != nil {
 			return err
@@ -83,4 +84,18 @@ func TestACallWithoutAnAnswerFails(t *testing.T) {
 	if err := Once(target, 0, func(Answer) error { return nil }); err == nil || !strings.Contains(err.Error(), "no answer") {
 		t.Errorf("got %v", err)
 	}
+}
+
+// encoded is a codec for bytes as they are.
+type encoded struct{}
+
+func (encoded) Name() string { return "proto" }
+
+func (encoded) Marshal(v any) (mem.BufferSlice, error) {
+	return mem.BufferSlice{mem.SliceBuffer(v.([]byte))}, nil
+}
+
+func (encoded) Unmarshal(data mem.BufferSlice, v any) error {
+	*v.(*[]byte) = data.Materialize()
+	return nil
 }

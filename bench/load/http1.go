@@ -58,7 +58,7 @@ func (h *http1) received(n int) (done bool, err error) {
 
 func (h *http1) hungUp() error { return h.in.hungUp() }
 
-func (h *http1) answer() *answer { return &h.in.answer }
+func (h *http1) answer() (*answer, error) { return &h.in.answer, nil }
 
 // reusable says no also where the server has answered a request that it has not
 // read whole: what it would read next is the rest of it.

@@ -9,9 +9,6 @@ func Once(t Target, i int, read func(Answer) error) (err error) {
 	if err != nil {
 		return err
 	}
-	if t.GRPC {
-		return callOnce(&t, i)
-	}
 	l, err := r.newEventLoop(1)
 	if err != nil {
 		return err

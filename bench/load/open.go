@@ -54,16 +54,6 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	tallies := newTallies(threads)
 	lateness := make([]*Histogram, threads)
 	start := time.Now()
-	if t.GRPC {
-		tallies, lateness = newTallies(o.Connections), []*Histogram{NewHistogram()}
-		wait := startCalls(ctx, &t, o, start, schedule, tallies, lateness[0])
-		begin := start.Add(o.Warmup)
-		out, err := observe(ctx, stop, wait, o.Meters, begin, begin.Add(window), tallies)
-		if err == nil {
-			out.Lateness.Merge(lateness[0])
-		}
-		return out, err
-	}
 	wait := startThreads(threads, func(k int) {
 		lateness[k] = NewHistogram()
 		t := &openThread{start: start, schedule: schedule, warmup: o.Warmup, step: threads, sent: k, due: k, keep: o.Keep,

@@ -47,12 +47,17 @@ func (t *Target) route() (*route, error) {
 	if len(t.Requests) == 0 || t.Check == nil || t.Timeout <= 0 {
 		return nil, errors.New("a target needs requests, a check and a timeout")
 	}
+	network := t.Network
 	if t.GRPC {
-		return &route{target: t}, nil
+		network = "tcp"
 	}
-	to, err := resolve(t.Network, t.Addr)
+	to, err := resolve(network, t.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("address of the target: %w", err)
+	}
+	if t.GRPC {
+		calls := encodeCalls(t)
+		return &route{t, to, func() wire { return newHTTP2(calls) }}, nil
 	}
 	requests := encodeHTTP1(t.Requests)
 	return &route{t, to, func() wire { return &http1{requests: requests} }}, nil

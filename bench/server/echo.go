@@ -30,7 +30,7 @@ type Recorded struct {
 func Record(path string, a load.Answer) Recorded {
 	r := Recorded{Path: path, Body: append([]byte(nil), a.Body()...)}
 	a.EachHeader(func(name, value string) {
-		if !strings.EqualFold(name, "Content-Length") && !strings.EqualFold(name, "Date") && !strings.EqualFold(name, "Connection") {
+		if !strings.EqualFold(name, "Content-Length") && !strings.EqualFold(name, "Date") && !strings.EqualFold(name, "Connection") && !strings.EqualFold(name, "Transfer-Encoding") {
 			r.Header = append(r.Header, [2]string{name, value})
 		}
 	})

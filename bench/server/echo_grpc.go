@@ -8,8 +8,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-
-	"github.com/segue-serving/segue/bench/load"
 )
 
 // grpcEcho is a gRPC server as the library has it, with the settings that make
@@ -36,7 +34,7 @@ func newGRPCEcho(answers map[string]Recorded) grpcEcho {
 		heads[path] = head
 	}
 	return grpcEcho{grpc.NewServer(
-		grpc.ForceServerCodecV2(load.Encoded{}), grpc.NumStreamWorkers(echoWorkers),
+		grpc.ForceServerCodecV2(encoded{}), grpc.NumStreamWorkers(echoWorkers),
 		grpc.InitialWindowSize(echoWindow), grpc.InitialConnWindowSize(4*echoWindow),
 		grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 			path, _ := grpc.MethodFromServerStream(stream)
