@@ -379,6 +379,22 @@ func TestASentMessageKeepsToTheWindows(t *testing.T) {
 	}
 }
 
+func TestAConnectionsWindowIsOpenedAgain(t *testing.T) {
+	h := newHTTP2(encodeCalls(&Target{Requests: []Request{{Path: "/a.B/C"}}, Timeout: time.Second}))
+	h.open()
+	h.send(0)
+	h.sent(len(h.unsent()))
+	h.consumed = mostWindow/2 - 1
+	if _, err := h.received(copy(h.space(), frames(of(frameHeaders, flagEndHeaders, 1, initial), of(frameData, 0, 1, message)))); err != nil {
+		t.Fatal(err)
+	}
+	f, _, err := cutFrame(h.unsent())
+	by, wordErr := f.word()
+	if err != nil || wordErr != nil || f.kind != frameWindowUpdate || f.stream != 0 || int(by) != mostWindow/2-1+len(message) || h.consumed != 0 {
+		t.Errorf("%+v, %v, %v: %d are left of what has come", f, err, wordErr, h.consumed)
+	}
+}
+
 func FuzzFramesDoNotDependOnHowTheyAreCut(f *testing.F) {
 	f.Add(frames(of(frameHeaders, flagEndHeaders, 1, initial), of(frameData, 0, 1, message), of(frameHeaders, flagEndHeaders|flagEndStream, 1, trailer)), 1)
 	f.Add(frames(of(frameSettings, 0, 0, "\x00\x04\x00\x00\x00\x00"), of(framePing, 0, 0, "12345678"), of(frameGoAway, 0, 0, "\x00\x00\x00\x01\x00\x00\x00\x00")), 5)
