@@ -110,9 +110,10 @@ func scanNumber(b []byte, i int) (mantissa uint64, exponent, end int, f form) {
 // eightDigits is the number whose digits are the bytes of x, the first one in
 // the lowest byte.
 func eightDigits(x uint64) uint64 {
-	const pairs = 0x000000FF000000FF
-	x = x*10 + x>>8
-	return ((x&pairs)*(100+1000000<<32) + (x>>16&pairs)*(1+10000<<32)) >> 32
+	const pairs, fours = 0x00FF00FF00FF00FF, 0x0000FFFF0000FFFF
+	x = x * (1 + 10<<8) >> 8 & pairs
+	x = x * (1 + 100<<16) >> 16 & fours
+	return x * (1 + 10000<<32) >> 32
 }
 
 func scanExponent(b []byte, i int) (exponent, end int) {

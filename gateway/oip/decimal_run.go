@@ -38,11 +38,11 @@ type numberRun [runLength]decimal
 // end of the text, or not a number at all. It returns how many it read and the
 // position of the next.
 //
-// As in scanNumber digits are read eight at a time within one machine word. The
-// first eight bytes are taken to hold a digit, a point and six more: from them
-// the point is removed, so that such a number takes one step. Where digits end
-// is found by counting zeros and not by a loop, so that numbers of varying
-// lengths cost no mispredicted branch.
+// The first eight bytes are taken to hold a digit, a point and six more: the
+// point is removed within the word, so that such a number takes one step. Where
+// digits end is found by counting zeros and not by a loop, so that numbers of
+// varying lengths cost no mispredicted branch. Numbers of other shapes than a
+// digit, a point and more, or up to 7 digits, are left to scanPlain.
 func scanRun(run *numberRun, most int, b []byte, at int) (n, next int) {
 	start, minus := at, uint32(0)
 	for n < most && at >= 0 && at < len(b)-runWindow {
@@ -53,66 +53,61 @@ func scanRun(run *numberRun, most int, b []byte, at int) (n, next int) {
 			continue
 		}
 		others := nonDigits(x)
-		i, point := at+8, at+1
+		var mantissa uint64
+		i, form := at+8, minus
 		if uint8(x>>8) == '.'^'0' {
 			others &^= 0xff00
 			x = x&^0xffff | x&0xff<<8
-		} else {
-			point = -1
-			if x&0xff == 0 && others&0xff00 == 0 || others&0xff != 0 {
-				return n, start // a leading zero, or no digit
-			}
-		}
-		if others != 0 {
-			end := bits.TrailingZeros64(others)
-			if end < 24 && point >= 0 {
-				return n, start // no digit before or behind the point
-			}
-			x = x << (^end & 63) << 8
-			i = at + end>>3
-		}
-		mantissa, form := eightDigits(x), minus
-		if b[i] != ',' {
-			// More digits, or a point that is not behind the first.
-			for i-at <= mostDigits {
-				if b[i] == '.' && point < 0 {
-					point = i
-					i++
-					if b[i]-'0' > 9 {
+			if others == 0 {
+				mantissa = eightDigits(x)
+				if b[i] != ',' {
+					x = binary.LittleEndian.Uint64(b[at+8:]) ^ zeroDigits
+					if others = nonDigits(x); others == 0 {
+						mantissa = mantissa*1e8 + eightDigits(x)
+						x = binary.LittleEndian.Uint64(b[at+16:]) ^ zeroDigits
+						i = at + 16
+						others = nonDigits(x)
+					}
+					end := bits.TrailingZeros64(others | 1<<63)
+					mantissa = mantissa*powersOfTen[end>>3] + firstDigits(x, end)
+					i += end >> 3
+					if i > at+1+mostDigits || mantissa>>63 != 0 {
 						return n, start
 					}
 				}
-				x = binary.LittleEndian.Uint64(b[i:]) ^ zeroDigits
-				if others = nonDigits(x); others == 0 {
-					mantissa = mantissa*1e8 + eightDigits(x)
-					i += 8
-					continue
-				}
+			} else {
 				end := bits.TrailingZeros64(others)
-				mantissa = mantissa*powersOfTen[end>>3] + eightDigits(x<<(^end&63)<<8)
-				i += end >> 3
-				if b[i] != '.' || point >= 0 {
-					break
+				if end < 24 {
+					return n, start // no digit before or behind the point
 				}
+				mantissa = firstDigits(x, end)
+				i = at + end>>3
 			}
-			places, digits := 0, i-at
-			if point >= 0 {
-				places = i - 1 - point
-				digits--
+			form |= uint32(i - 2 - at)
+		} else {
+			end := bits.TrailingZeros64(others | 1<<63)
+			if end < 8 || x&0xff == 0 && end > 15 {
+				return n, start // no digit, or a leading zero
 			}
-			if b[i]|0x20 == 'e' {
-				var exponent int
-				if exponent, i = smallExponent(b, i+1); exponent == 0 {
-					return n, start
+			mantissa = firstDigits(x, end)
+			i = at + end>>3
+			if b[i] == '.' {
+				x = binary.LittleEndian.Uint64(b[i+1:]) ^ zeroDigits
+				end = bits.TrailingZeros64(nonDigits(x) | 1<<63)
+				if end < 8 {
+					return n, start // no digit behind the point
 				}
-				places += exponent
+				mantissa = mantissa*powersOfTen[end>>3] + firstDigits(x, end)
+				i += 1 + end>>3
+				form |= uint32(end >> 3)
 			}
-			if b[i] != ',' || digits > mostDigits || mantissa>>63 != 0 || places > mostPlaces {
+		}
+		if b[i] != ',' {
+			var places int
+			if mantissa, places, i = scanPlain(b, at); i < 0 {
 				return n, start
 			}
 			form = minus | uint32(places)
-		} else if point >= 0 {
-			form |= uint32(i - 1 - point)
 		}
 		run[n&(runLength-1)] = decimal{mantissa, form}
 		n++
@@ -125,6 +120,49 @@ func scanRun(run *numberRun, most int, b []byte, at int) (n, next int) {
 		at, start, minus = i, i, 0
 	}
 	return n, start
+}
+
+// scanPlain reads any number that a decimal holds and that a comma follows. The
+// caller has seen that a digit is at the position, that it is no leading zero,
+// and that runWindow bytes follow. end is the comma's position, or -1.
+func scanPlain(b []byte, at int) (mantissa uint64, places, end int) {
+	i, point := at, -1
+	for i-at <= mostDigits {
+		x := binary.LittleEndian.Uint64(b[i:]) ^ zeroDigits
+		others := nonDigits(x)
+		if others == 0 {
+			mantissa = mantissa*1e8 + eightDigits(x)
+			i += 8
+			continue
+		}
+		stop := bits.TrailingZeros64(others)
+		mantissa = mantissa*powersOfTen[stop>>3] + firstDigits(x, stop)
+		i += stop >> 3
+		if b[i] != '.' || point >= 0 {
+			break
+		}
+		point = i
+		i++
+	}
+	digits := i - at
+	if point >= 0 {
+		places = i - 1 - point
+		digits--
+		if places == 0 {
+			return 0, 0, -1
+		}
+	}
+	if b[i]|0x20 == 'e' {
+		var exponent int
+		if exponent, i = smallExponent(b, i+1); exponent == 0 {
+			return 0, 0, -1
+		}
+		places += exponent
+	}
+	if b[i] != ',' || digits > mostDigits || mantissa>>63 != 0 || places > mostPlaces {
+		return 0, 0, -1
+	}
+	return mantissa, places, i
 }
 
 // smallExponent reads a negative exponent of one or two digits and returns it
@@ -146,3 +184,8 @@ const zeroDigits = '0' * lowBits
 // some behind it: carries only reach later bytes, so that the lowest mark is
 // exact.
 func nonDigits(x uint64) uint64 { return ((x + 0x76*lowBits) | x) & highBits }
+
+// firstDigits is the number of the digits at the start of x, at most 7: those
+// before the byte whose highest bit is bit end. The others are shifted out, and
+// zeros in before the digits.
+func firstDigits(x uint64, end int) uint64 { return eightDigits(x << (^end & 63) << 8) }
