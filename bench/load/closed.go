@@ -65,7 +65,6 @@ func (t *closedThread) run(ctx context.Context, r *route, connections, first, st
 		return err
 	}
 	defer t.close()
-	t.patient = true
 	t.streams = make([]stream, connections)
 	for i, c := range t.connections {
 		// Connections begin with different requests.

@@ -3,8 +3,6 @@ package load
 import (
 	"fmt"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // eventLoop is one thread's connections. It is used by one goroutine.
@@ -13,10 +11,6 @@ type eventLoop struct {
 	poller      *poller
 	connections []*connection
 	ticked      time.Time
-	// patient lets other threads have the core before this one goes to sleep.
-	// What is kept busy all the time mostly finds an answer then, and neither
-	// sleeps nor is woken, which costs more than a request's part of either.
-	patient bool
 }
 
 // newEventLoop returns a loop of n connections, none of them open.
@@ -39,7 +33,7 @@ const longestNap = 20 * time.Millisecond
 // await waits at most for d until something comes, and calls ended for each
 // request that has ended: with when, and what is wrong with it.
 func (l *eventLoop) await(d time.Duration, ended func(c *connection, at time.Time, err error)) error {
-	events, err := l.wait(min(d, longestNap))
+	events, err := l.poller.wait(min(d, longestNap))
 	if err != nil {
 		return err
 	}
@@ -54,19 +48,6 @@ func (l *eventLoop) await(d time.Duration, ended func(c *connection, at time.Tim
 	}
 	l.tick(ended)
 	return nil
-}
-
-func (l *eventLoop) wait(d time.Duration) ([]unix.EpollEvent, error) {
-	if l.patient {
-		if events, err := l.poller.wait(0); len(events) > 0 || err != nil {
-			return events, err
-		}
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0) // which never fails
-		if events, err := l.poller.wait(0); len(events) > 0 || err != nil {
-			return events, err
-		}
-	}
-	return l.poller.wait(d)
 }
 
 // tick ends requests that have no answer in time. It looks once in a while:
