@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/segue-serving/segue/gateway/oip"
 	"github.com/segue-serving/segue/runtime"
@@ -16,7 +17,7 @@ import (
 // held by the caller.
 func (c *call) attempt(v *versionRoute) outcome {
 	started := c.elapsed()
-	c.runner = v.runner
+	c.runner, c.hurried = v.runner, false
 	request, err := c.wire.decode(v)
 	defer c.releaseTensors()
 	decoded := c.elapsed()
@@ -48,8 +49,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 		return c.failRun(v, context.Canceled)
 	}
 	if now.After(c.run.Deadline) {
-		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
-		return outcomeTimeout
+		return c.timedOut(v)
 	}
 	ended := outcomeOK
 	for i := range result.Tensors {
@@ -87,8 +87,7 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
 		return outcomeShed
 	case errors.Is(err, batch.ErrStopped):
-		c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
-		return outcomeTimeout
+		return c.timedOut(v)
 	case errors.Is(err, context.Canceled):
 		c.fail(statusClientGone, "the client is gone")
 		return outcomeCancelled
@@ -99,6 +98,24 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 	c.server.log("model failed", "model", v.model, "version", v.version, "error", err)
 	c.fail(http.StatusInternalServerError, "the model failed")
 	return outcomeModelError
+}
+
+// unhurried is how many times the cost of its run, as it was measured at
+// warm-up, a version has to have had for a deadline that the client set to say
+// something about the version: beside others a run takes a few times as long.
+// What runs take of late is no measure: of a version that has become slow it
+// would excuse everything.
+const unhurried = 4
+
+// timedOut answers that the deadline passed while the model ran. It counts as
+// what it is, for each version alike; but clients who leave no time for a run
+// must not be able to open a breaker for all others.
+func (c *call) timedOut(v *versionRoute) outcome {
+	c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
+	had, plan := c.run.Deadline.Sub(c.run.Asked.Add(c.run.Queued)), v.runner.Plan()
+	cost := plan.Fixed + plan.PerRow*time.Duration(rows(c.run.Inputs, v.runner.Signature()))
+	c.hurried = c.run.Deadline.Before(c.started.Add(c.model.timeout)) && had < unhurried*cost
+	return outcomeTimeout
 }
 
 // failEncode answers where there is a result that cannot be written. ended is

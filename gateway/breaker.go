@@ -131,8 +131,9 @@ func (b *breaker) enter() (p pass, ok bool) {
 }
 
 // leave says how a run ended. What says nothing about the version does not
-// count: client errors, sheds and deadlines missed in the queue, callers that
-// went away, and values that are not finite, which are a matter of policy.
+// count: client errors, sheds and deadlines missed in the queue or too short for
+// a run (which callers make sheds), callers that went away, and values that are
+// not finite, which are a matter of policy.
 func (b *breaker) leave(p pass, stripe uint8, ended outcome, now time.Time) {
 	if b == nil {
 		return

@@ -88,6 +88,8 @@ type call struct {
 	instead  bool
 	// tester is set where a tester chose the version.
 	tester bool
+	// hurried is set where a run was not given the time that it takes.
+	hurried bool
 	// probe is the version that was drawn and is to be tried by a copy, nil
 	// where none is.
 	probe *versionRoute
@@ -169,7 +171,7 @@ func (c *call) forget() {
 	c.infer.Reset()
 	c.run.Reset()
 	c.runner, c.took = nil, 0
-	c.assigned, c.class, c.alone, c.instead, c.tester, c.probe = assignment{}, 0, 0, false, false, nil
+	c.assigned, c.class, c.alone, c.instead, c.tester, c.hurried, c.probe = assignment{}, 0, 0, false, false, false, nil
 	c.route.model, c.route.version = nil, nil
 	c.table, c.key, c.rated, c.model, c.named, c.admitted, c.counted, c.bytesIn = nil, nil, false, nil, nil, nil, nil, 0
 }

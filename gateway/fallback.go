@@ -98,7 +98,11 @@ func (c *call) try(v *versionRoute, p pass) (ended outcome) {
 		took := c.tookUntilNow()
 		now := c.started.Add(took)
 		v.metrics.attempted(c.stripe, ended, ended != outcomeModelError && c.status == http.StatusOK, took, now)
-		v.breaker.leave(p, c.stripe, ended, now)
+		told := ended
+		if c.hurried {
+			told = outcomeShed // it says nothing about the version
+		}
+		v.breaker.leave(p, c.stripe, told, now)
 		v.resident.Release()
 	}()
 	c.counted = v.metrics

@@ -114,6 +114,42 @@ func TestARunThatTakesTooLongIsAnswered504(t *testing.T) {
 	}
 }
 
+func TestDeadlinesThatLeaveNoTimeForARunOpenNoBreaker(t *testing.T) {
+	const long = 60 * time.Millisecond
+	for name, c := range map[string]struct {
+		warm  time.Duration // a run at warm-up
+		state breakerState  // after many runs of long, with 40 ms for each
+	}{
+		"a version as slow as ever":      {long, breakerClosed},
+		"a version that has become slow": {0, breakerOpen},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newTestGateway(t)
+			var takes atomic.Int64
+			model := doubler()
+			model.Before = func(context.Context) error { time.Sleep(time.Duration(takes.Load())); return nil }
+			v := g.put(g.model("mozart", version{name: "1", weight: 1, model: model})).models["mozart"].versions["1"]
+			v.breaker = newBreaker(nil)
+			takes.Store(int64(c.warm))
+			if _, err := v.runner.Warm(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+			takes.Store(int64(long))
+			for range breakerRequests {
+				if got := g.send("POST", infer, rowsOf(1), "X-Request-Timeout-Ms: 40"); got.status != 504 {
+					t.Fatalf("%d %s", got.status, got.body)
+				}
+			}
+			if state := v.breaker.state(); state != c.state {
+				t.Errorf("the breaker is %s, want %s", breakerStateNames[state], breakerStateNames[c.state])
+			}
+			if counts := g.attempts("mozart", "1"); counts["timeout"] != breakerRequests || len(counts) != 1 {
+				t.Errorf("attempts %v", counts)
+			}
+		})
+	}
+}
+
 func TestWhatAClientGetsWrongIsNotTheModelsFailure(t *testing.T) {
 	g := newTestGateway(t)
 	picky := doubler()
