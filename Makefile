@@ -104,8 +104,9 @@ bench-peers: build ## Install other servers into the cache and measure beside th
 # ONNXRUNTIME_LIB names one; the result has the device's name.
 .PHONY: device
 device: ## Engine conformance and benchmark on DEVICE (cuda:0); keeps the result
-	@mkdir -p bench/results
-	@name=$$(nvidia-smi --query-gpu=name --format=csv,noheader --id='$(or $(subst cuda,,$(subst :,,$(DEVICE))),0)'); \
+	@name=$$(nvidia-smi --query-gpu=name --format=csv,noheader --id='$(or $(subst cuda,,$(subst :,,$(DEVICE))),0)' 2>/dev/null) || \
+	{ echo 'there is no device $(DEVICE) here: nvidia-smi is missing, or does not know it' >&2; exit 1; }; \
+	mkdir -p bench/results; \
 	if [ -z "$${ONNXRUNTIME_LIB:-}" ]; then settings=$$(deploy/scripts/onnxruntime-cuda.sh); eval "$$settings"; fi; \
 	{ echo "device $(DEVICE): $$name"; echo "library $$(basename "$$ONNXRUNTIME_LIB")"; uname -sr; go version; \
 	SEGUE_DEVICE='$(DEVICE)' go test -v -run 'Conformance$$' -bench 'Run$$' -count=4 ./runtime/ort; } \
