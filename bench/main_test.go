@@ -109,7 +109,7 @@ func TestScenariosMeasureARealGateway(t *testing.T) {
 
 	offered := measured("small-offered")
 	for _, p := range offered.Offered.Series[0].Points {
-		if len(p.Rounds) != 1 || p.Rounds[0].Latency.Count < 3 || p.Rounds[0].Offered <= 0 || (p.Rounds[0].BesidePerSecond > 0) != p.Beside {
+		if len(p.Rounds) != 1 || p.Rounds[0].Latency.Count < 3 || p.Rounds[0].Offered <= 0 || (p.Rounds[0].BesidePerSecond > 0) != p.Beside || (p.Rounds[0].FloorPerSecond > 0) != p.Overload {
 			t.Errorf("%s: %+v", p.Name, p.Rounds)
 		}
 	}

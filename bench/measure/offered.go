@@ -106,6 +106,11 @@ func (f *offering) points(ctx context.Context, round, i int, series *report.Seri
 			figures.BesidePerSecond = float64(beside.Answered) / beside.Window.Seconds()
 			figures.BesideP99 = report.Milliseconds(beside.Latency.Quantile(.99))
 		}
+		if p.Name == f.options.Floor {
+			if figures.FloorPerSecond, err = f.floor(ctx, round, f.made[i], figures.RefusedPerSecond); err != nil {
+				return fmt.Errorf("%s, floor: %w", p.Name, err)
+			}
+		}
 		series.Points[j].Rounds = append(series.Points[j].Rounds, figures)
 		f.say("round %d of %d, %s, %s: %.0f offered, %.0f good a second, p50 %.3f ms, p99 %.3f ms, %d refused (p99 %.2f ms), %d failed, recovered after %.1f s",
 			round+1, f.scenario.Rounds, f.made[i].Name, p.Name, rate, figures.PerSecond, figures.Latency.P50, figures.Latency.P99,

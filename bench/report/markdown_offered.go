@@ -53,4 +53,10 @@ func seriesPart(p *page, o *Offered, s *Series) {
 		rows = append(rows, row)
 	}
 	p.table(rows...)
+	for i := range s.Points {
+		if left, reached := s.floor(&s.Points[i]); left != nil {
+			p.say("The floor of `%s`: while a bare server on the same cores refuses as many requests a second, a closed loop of %d connections gets", s.Points[i].Name, o.CapacityConnections)
+			p.say("%s of the capacity. The good answers above are %s of that.\n", spread(*left), spread(*reached))
+		}
+	}
 }

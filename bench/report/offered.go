@@ -47,8 +47,11 @@ type OfferedRound struct {
 	Recovery        float64 `json:"recovery_s"`
 	BesidePerSecond float64 `json:"beside_per_second,omitempty"`
 	BesideP99       float64 `json:"beside_p99_ms,omitempty"`
-	Failed          int64   `json:"failed"`
-	Cores           Cores   `json:"cores"`
+	// FloorPerSecond is what a closed loop gets while a bare server beside the
+	// contender refuses as many requests as were refused here.
+	FloorPerSecond float64 `json:"floor_per_second,omitempty"`
+	Failed         int64   `json:"failed"`
+	Cores          Cores   `json:"cores"`
 }
 
 // figureOf reads a figure that an aim names.
@@ -108,6 +111,23 @@ func (s *Series) point(name string) *Point {
 		}
 	}
 	panic("report: no point is called " + name)
+}
+
+// floor is what a bare server that refuses as many leaves of the capacity, and
+// the good answers in parts of that; nil where it was not measured.
+func (s *Series) floor(pt *Point) (left, reached *Spread) {
+	var parts, ratios []float64
+	for i, r := range pt.Rounds {
+		if r.FloorPerSecond > 0 {
+			parts = append(parts, r.FloorPerSecond/s.Capacity[i])
+			ratios = append(ratios, r.PerSecond/r.FloorPerSecond)
+		}
+	}
+	if parts == nil {
+		return nil, nil
+	}
+	l, r := NewSpread(parts), NewSpread(ratios)
+	return &l, &r
 }
 
 func (o *Offered) overloaded() bool {

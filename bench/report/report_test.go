@@ -111,6 +111,7 @@ func offeredResult(sweep bool) *Result {
 				}
 				if s.Points[j].Overload {
 					one.PerSecond, one.RefusedPerSecond, one.RefusalP50, one.RefusalP99, one.Recovery = .95*s.Capacity[round], 9*rate/10, .5, 2, .1
+					one.FloorPerSecond = .96 * s.Capacity[round]
 				}
 				s.Points[j].Rounds = append(s.Points[j].Rounds, one)
 			}

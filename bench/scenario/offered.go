@@ -19,7 +19,12 @@ type Offered struct {
 	// for it.
 	Beside *Beside `yaml:"beside"`
 	Points []Point `yaml:"points"`
-	Aims   []Aim   `yaml:"aims"`
+	// Floor names a point that is an overload. As many requests as are refused
+	// there go to a bare server that refuses all, while a closed loop measures
+	// the capacity once more: what is missing is what refusals cost, whoever
+	// refuses.
+	Floor string `yaml:"floor"`
+	Aims  []Aim  `yaml:"aims"`
 }
 
 // Beside is load on a second model.
@@ -92,6 +97,12 @@ func (c *checker) offered(o *Offered) {
 		c.require((p.Part > 0) != (p.Rate > 0), path, "want a part of the capacity or a rate over 0")
 		c.require(!p.Beside || o.Beside != nil, path+".beside", "there is no load beside")
 		points[p.Name] = p
+	}
+	if o.Floor != "" {
+		c.require(points[o.Floor] != nil && points[o.Floor].Overload, "offered.floor", "%q is not a point with overload", o.Floor)
+		for i, one := range o.Contenders {
+			c.require(one.Protocol != "grpc", fmt.Sprintf("offered.contenders[%d].protocol", i), "the bare server of a floor speaks HTTP")
+		}
 	}
 	for i, a := range o.Aims {
 		path := fmt.Sprintf("offered.aims[%d]", i)

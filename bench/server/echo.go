@@ -24,6 +24,8 @@ type Recorded struct {
 	Path   string      `json:"path"`
 	Header [][2]string `json:"header"`
 	Body   []byte      `json:"body"`
+	// Status is that of HTTP, 0 for 200.
+	Status int `json:"status,omitempty"`
 }
 
 // Record keeps an answer to be served under a path.
@@ -154,6 +156,9 @@ func newHTTPEcho(answers map[string]Recorded) *fasthttp.Server {
 			}
 			for _, h := range a.Header {
 				ctx.Response.Header.Set(h[0], h[1])
+			}
+			if a.Status != 0 {
+				ctx.SetStatusCode(a.Status)
 			}
 			ctx.SetBody(a.Body)
 		},
