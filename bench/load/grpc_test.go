@@ -73,7 +73,7 @@ func TestCallsAreCheckedAsRequestsAre(t *testing.T) {
 			t.Errorf("sample %d is %+v", i, s)
 		}
 	}
-	closed, err := Closed(context.Background(), target, ClosedOptions{Connections: 1, Duration: 100 * time.Millisecond})
+	closed, err := Closed(context.Background(), target, ClosedOptions{Connections: 1, Duration: time.Second})
 	if err != nil || closed.Answered == 0 || closed.Refused == 0 || closed.Failed != 0 {
 		t.Errorf("a closed loop ends with a refusal: %+v, %v", closed, err)
 	}

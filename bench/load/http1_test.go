@@ -178,7 +178,7 @@ func TestAStandardServerIsUnderstood(t *testing.T) {
 	if err != nil || out.Failed != 0 || out.Answered != 36 {
 		t.Errorf("%+v, %v", out, err)
 	}
-	closed, err := Closed(context.Background(), target, ClosedOptions{Connections: 3, Duration: 200 * time.Millisecond})
+	closed, err := Closed(context.Background(), target, ClosedOptions{Connections: 3, Duration: time.Second})
 	if err != nil || closed.Failed != 0 || closed.Answered == 0 {
 		t.Errorf("%+v, %v", closed, err)
 	}
@@ -225,7 +225,7 @@ func TestARefusalBeforeTheBodyIsReadIsAnAnswer(t *testing.T) {
 		}
 		return ErrRefused
 	}
-	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: 200 * time.Millisecond})
+	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: time.Second})
 	if err != nil || out.Failed != 0 || out.Refused < 2 {
 		t.Errorf("%+v, %v", out, err)
 	}
@@ -256,7 +256,7 @@ func TestAnAnswerThatIsLateFails(t *testing.T) {
 	defer close(release)
 	target.Timeout = 50 * time.Millisecond
 	target.Check = func(int, Answer, time.Time) error { return errors.New("answered") }
-	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: 100 * time.Millisecond})
+	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: time.Second})
 	if err != nil || out.Failed != 2 || !strings.Contains(out.Failures[0], "none within 50ms") {
 		t.Errorf("%+v, %v", out, err)
 	}

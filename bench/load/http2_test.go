@@ -76,7 +76,7 @@ func TestCallsOfAnySizeAndPathAreUnderstood(t *testing.T) {
 			}
 			return nil
 		}
-		out, err := Closed(context.Background(), target, ClosedOptions{Connections: 3, Duration: 300 * time.Millisecond})
+		out, err := Closed(context.Background(), target, ClosedOptions{Connections: 3, Duration: time.Second})
 		if err != nil || out.Failed != 0 || out.Answered < 7 {
 			t.Errorf("%s: %+v, %v", name, out, err)
 		}
@@ -94,7 +94,7 @@ func TestACallThatIsRefusedUnreadIsAnswered(t *testing.T) {
 		}
 		return ErrRefused
 	}
-	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: 200 * time.Millisecond})
+	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: time.Second})
 	if err != nil || out.Failed != 0 || out.Refused < 4 {
 		t.Errorf("%+v, %v", out, err)
 	}
@@ -121,7 +121,7 @@ func TestAServerThatGoesAwayGracefullyFailsNoCall(t *testing.T) {
 		<-seen
 		s.GracefulStop()
 	}()
-	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: 300 * time.Millisecond})
+	out, err := Closed(context.Background(), target, ClosedOptions{Connections: 2, Duration: time.Second})
 	// Each connection ends with its call done; the next finds nobody.
 	if err != nil || out.Failed != 2 || !strings.Contains(out.Failures[0], "refused") || out.Answered == 0 {
 		t.Errorf("%+v, %v", out, err)

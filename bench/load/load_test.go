@@ -130,7 +130,7 @@ func TestLatencyCountsFromWhenARequestWasDue(t *testing.T) {
 
 func TestBothTransportsCheckEveryAnswer(t *testing.T) {
 	for _, f := range []*fake{startFake(t, "tcp", "127.0.0.1:0"), startFake(t, "unix", filepath.Join(t.TempDir(), "s"))} {
-		good, err := Closed(context.Background(), f.target(twoRequests...), ClosedOptions{Connections: 2, Duration: 100 * time.Millisecond})
+		good, err := Closed(context.Background(), f.target(twoRequests...), ClosedOptions{Connections: 2, Duration: time.Second})
 		if err != nil || good.Failed != 0 || good.Answered == 0 || good.Latency.Count() != good.Answered {
 			t.Errorf("%s: %+v, %v", f.network, good, err)
 		}
