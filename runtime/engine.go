@@ -69,6 +69,15 @@ type BackgroundRunner interface {
 	RunBackground(ctx context.Context, inputs []Tensor, outputs []int) (res Result, took time.Duration, err error)
 }
 
+// Trimmer is a Session that keeps the memory of a run for the next one, and can
+// let go of it.
+type Trimmer interface {
+	Session
+	// Trim makes a run in the background and then gives all memory back to the
+	// system that runs took and none that is under way needs.
+	Trim(ctx context.Context, inputs []Tensor) error
+}
+
 // AsideRunner is a Session that can also make runs on threads of the engine's
 // own, which stand back behind those of the process: for runs that take so long
 // that what is short should not wait for their end. Its bindings are

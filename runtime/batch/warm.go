@@ -73,10 +73,31 @@ func (i *Instance) Warm(ctx context.Context, sizes []int) (WarmReport, error) {
 	report.Fixed, report.PerRow = fit(report.Runs)
 	apart, ready := i.together(ctx), i.ready(ctx)
 	report.Plan = i.choose(report, apart, ready)
+	if n := len(report.Runs); n > 0 && report.Runs[n-1].Rows > report.Plan.MaxBatch {
+		i.trim(ctx)
+	}
 	if ctx.Err() != nil {
 		return report, i.unwarmed(ctx)
 	}
 	return report, nil
+}
+
+// trim lets go of what runs of more rows took than are usual from now on: an
+// engine keeps the memory of the largest run for good. One more run takes again
+// what the usual ones need. A failure costs memory and nothing else.
+func (i *Instance) trim(ctx context.Context) {
+	session, ok := i.sessions[0].(runtime.Trimmer)
+	if !ok {
+		return
+	}
+	inputs, release, err := i.inputs(1, zero)
+	defer release()
+	if err != nil || session.Trim(ctx, inputs) != nil {
+		return
+	}
+	if res, _, err := i.runBackground(ctx, inputs); err == nil {
+		res.Release()
+	}
 }
 
 func (i *Instance) unwarmed(ctx context.Context) error {

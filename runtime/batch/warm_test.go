@@ -167,3 +167,42 @@ func TestWhatARunSettlesInIsNotMeasured(t *testing.T) {
 		}
 	})
 }
+
+// trimmed is a session that keeps what its largest run took, one byte a row.
+type trimmed struct {
+	*runtimetest.Session
+	holds int64
+}
+
+func (s *trimmed) Run(ctx context.Context, inputs []runtime.Tensor, outputs []int) (runtime.Result, error) {
+	s.holds = max(s.holds, inputs[0].Shape[0])
+	return s.Session.Run(ctx, inputs, outputs)
+}
+
+func (s *trimmed) Trim(context.Context, []runtime.Tensor) error {
+	s.holds = 0
+	return nil
+}
+
+func TestWhatLargeRunsOfAWarmUpTookIsKeptOnlyWhereBatchesAreMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		fixed, perRow time.Duration
+		holds         int64
+	}{"batches": {ms, 0, 32}, "runs by themselves": {0, ms, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			session := &trimmed{Session: runtimetest.NewSession(&runtimetest.Fake{
+				Signature: runtime.Signature{Inputs: []runtime.TensorSpec{spec("x", runtime.FP32, -1)}, Outputs: []runtime.TensorSpec{spec("y", runtime.FP32, -1)}},
+				Func: func(_ context.Context, in []runtime.Tensor) ([]runtime.Tensor, error) {
+					time.Sleep(c.fixed + time.Duration(in[0].Shape[0])*c.perRow)
+					return in, nil
+				},
+			})}
+			executor := New(Options{Permits: 1})
+			defer executor.Close()
+			report, err := executor.Instance(session, InstanceOptions{MaxBatch: 32}).Warm(t.Context(), nil)
+			if err != nil || (report.Plan.MaxBatch > 1) != (c.holds > 1) || session.holds != c.holds {
+				t.Errorf("%s: the session holds %d after %+v, %v", name, session.holds, report, err)
+			}
+		})
+	}
+}

@@ -320,6 +320,11 @@ void *segue_options_new(const segue_api *api, segue_error *err) {
   return options;
 }
 
+void segue_options_set(const segue_api *api, void *options, const char *name, const char *value, segue_error *err) {
+  err->code = 0;
+  failed(api, CALL(api, AddRunConfigEntry, void *, const char *, const char *)(options, name, value), err);
+}
+
 void segue_options_terminate(const segue_api *api, void *options) {
   segue_error err;
   failed(api, CALL(api, RunOptionsSetTerminate, void *)(options), &err);

@@ -54,6 +54,7 @@ enum segue_slot {
   SLOT_ReleaseIoBinding = 135,
   SLOT_BindInput = 136,
   SLOT_BindOutput = 137,
+  SLOT_AddRunConfigEntry = 165,
   SLOT_GetResizedStringTensorElementBuffer = 252,
   SLOT_TensorTypeAndShape_HasShape = 390,
   SLOT_GetTensorElementTypeAndShapeDataReference = 414,
@@ -154,6 +155,8 @@ void segue_run_bound(const segue_api *api, void *session, segue_frame *frame, co
 // segue_options_new returns options by which one run can be ended from another
 // thread, NULL after a failure. They are the caller's to free.
 void *segue_options_new(const segue_api *api, segue_error *err);
+// segue_options_set sets a named setting of the run.
+void segue_options_set(const segue_api *api, void *options, const char *name, const char *value, segue_error *err);
 void segue_options_terminate(const segue_api *api, void *options);
 void segue_options_free(const segue_api *api, void *options);
 

@@ -22,7 +22,7 @@ static void run_warm(segue_errand *e) {
   int64_t spent = 0;
   for (;;) {
     int64_t began = cpu_now();
-    segue_run(e->api, e->session, e->frame, NULL);
+    segue_run(e->api, e->session, e->frame, e->how);
     int64_t took = cpu_now() - began;
     if (spent == 0 || took < e->cpu_ns) e->cpu_ns = took;
     spent += took;

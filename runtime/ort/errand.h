@@ -21,6 +21,7 @@ typedef struct segue_errand {
   const char *path;     // SEGUE_OPEN
   const void *options;  // SEGUE_OPEN
   segue_frame *frame;   // SEGUE_RUN, which leaves its error there
+  const void *how;      // SEGUE_RUN: options of the run, may be NULL
   segue_error err;      // SEGUE_OPEN
   int64_t again_ns;     // SEGUE_RUN: runs are repeated until they took so long together
   int64_t cpu_ns;       // SEGUE_RUN: what the fastest took of a processor's time

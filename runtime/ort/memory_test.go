@@ -62,3 +62,34 @@ func residentBytes(t *testing.T) int64 {
 	}
 	return pages * int64(os.Getpagesize())
 }
+
+func TestWhatALargeRunTookCanBeGivenBack(t *testing.T) {
+	session, err := openEngine(t).Open(t.Context(), runtimetest.Model(t, "large"), runtime.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSession(t, session)
+	one := runtimetest.Place(t, runtimetest.Pattern("x", runtime.FP32, []int64{1, 1024}))
+	run := func(inputs []runtime.Tensor) []byte {
+		res, err := session.Run(t.Context(), inputs, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Release()
+		return append([]byte(nil), res.Tensors[0].Data...)
+	}
+	want, before := run(one), residentBytes(t)
+	run(runtimetest.Place(t, runtimetest.Pattern("x", runtime.FP32, []int64{16 << 10, 1024})))
+	grown := residentBytes(t)
+	if err := session.(runtime.Trimmer).Trim(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	after := residentBytes(t)
+	t.Logf("MiB resident: %d, %d behind a large run, %d behind Trim", before>>20, grown>>20, after>>20)
+	if grown-after < 60<<20 {
+		t.Errorf("Trim gave back %d of %d bytes", grown-after, grown-before)
+	}
+	if got := run(one); string(got) != string(want) {
+		t.Error("behind Trim the model answers otherwise")
+	}
+}
