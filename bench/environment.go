@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	goruntime "runtime"
 	"strconv"
 	"strings"
@@ -15,8 +16,8 @@ import (
 	"github.com/segue-serving/segue/bench/report"
 )
 
-// describe says what the figures will depend on, as it is now.
-func describe(ctx context.Context) (report.Setup, error) {
+// describe says what the figures of a commit will depend on, as it is now.
+func describe(commit string) (report.Setup, error) {
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return report.Setup{}, err
@@ -26,7 +27,7 @@ func describe(ctx context.Context) (report.Setup, error) {
 		return report.Setup{}, err
 	}
 	return report.Setup{
-		Started: time.Now().UTC().Truncate(time.Second), Commit: commit(ctx), Machine: machine,
+		Started: time.Now().UTC().Truncate(time.Second), Commit: commit, Machine: machine,
 		LoadAverage: strings.Join(strings.Fields(string(load))[:3], " "),
 		Versions:    []report.Version{{Part: "Go", Version: strings.TrimPrefix(goruntime.Version(), "go")}},
 	}, nil
@@ -65,17 +66,47 @@ func field(text, name string) string {
 	return "unknown"
 }
 
-// commit names the tree that was measured, with a mark where it has changes
-// that are not committed.
-func commit(ctx context.Context) string {
-	head, err := exec.CommandContext(ctx, "git", "rev-parse", "--short=12", "--verify", "--quiet", "HEAD").Output()
-	changes, statusErr := exec.CommandContext(ctx, "git", "status", "--porcelain").Output()
-	name := strings.TrimSpace(string(head))
-	if err != nil || statusErr != nil || name == "" {
+// commit names the tree that dir lies in, with a mark where it has changes that
+// are not committed. Those below out are none: what is written there is read by
+// nobody who is measured, and a scenario's results would mark the next ones. A
+// folder that holds the whole tree holds the code too, and hides nothing.
+func commit(ctx context.Context, dir, out string) string {
+	git := func(arguments ...string) (string, error) {
+		text, err := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, arguments...)...).Output()
+		return string(text), err
+	}
+	head, headErr := git("rev-parse", "--short=12", "--verify", "--quiet", "HEAD")
+	root, rootErr := git("rev-parse", "--show-toplevel")
+	changes, statusErr := git("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all")
+	if headErr != nil || rootErr != nil || statusErr != nil {
 		return "unknown"
 	}
-	if len(changes) > 0 {
-		name += "-dirty"
+	name := strings.TrimSpace(head)
+	results := below(strings.TrimSuffix(root, "\n"), out)
+	for change := range strings.SplitSeq(strings.TrimSuffix(changes, "\x00"), "\x00") {
+		// Two letters say what has changed, then come a blank and the path.
+		if change != "" && (results == "" || !strings.HasPrefix(change[3:], results)) {
+			return name + "-dirty"
+		}
 	}
 	return name
+}
+
+// below is the beginning of the paths, as git writes them, of all files of a
+// folder in the tree at root; empty where it is not below it.
+func below(root, folder string) string {
+	absolute, err := filepath.Abs(folder)
+	if err != nil || folder == "" {
+		return ""
+	}
+	// Git names the tree without links. A folder that is not there yet has no
+	// changes, and no links either.
+	if real, err := filepath.EvalSymlinks(absolute); err == nil {
+		absolute = real
+	}
+	relative, err := filepath.Rel(root, absolute)
+	if err != nil || relative == "." || !filepath.IsLocal(relative) {
+		return ""
+	}
+	return filepath.ToSlash(relative) + "/"
 }

@@ -238,8 +238,60 @@ func TestFilesOfTheSystemAreRead(t *testing.T) {
 	if got := field(text, "none"); got != "unknown" {
 		t.Errorf("got %q", got)
 	}
-	setup, err := describe(context.Background())
-	if err != nil || setup.Machine.MemoryMiB < 1 || len(strings.Fields(setup.LoadAverage)) != 3 || setup.Commit == "" || !strings.HasPrefix(setup.Machine.Kernel, "Linux ") {
+	setup, err := describe("0123456789ab")
+	if err != nil || setup.Machine.MemoryMiB < 1 || len(strings.Fields(setup.LoadAverage)) != 3 || setup.Commit != "0123456789ab" || !strings.HasPrefix(setup.Machine.Kernel, "Linux ") {
 		t.Errorf("%+v, %v", setup, err)
 	}
+}
+
+func TestResultsDoNotMarkTheCommit(t *testing.T) {
+	tree := t.TempDir()
+	git := func(arguments ...string) string {
+		t.Helper()
+		out, err := exec.Command("git", append([]string{"-C", tree, "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"}, arguments...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v: %s", arguments, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	write := func(name string) {
+		t.Helper()
+		path := filepath.Join(tree, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(t.Name()+name), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dirtyFor := func(want bool, out string) {
+		t.Helper()
+		name := git("rev-parse", "--short=12", "HEAD")
+		if want {
+			name += "-dirty"
+		}
+		if got := commit(t.Context(), tree, out); got != name {
+			t.Errorf("results in %q: %s, want %s", out, got, name)
+		}
+	}
+	if got := commit(t.Context(), tree, ""); got != "unknown" {
+		t.Errorf("a folder without a repository is %s", got)
+	}
+	results := filepath.Join(tree, "bench", "a b")
+	git("init", "--quiet")
+	git("commit", "--quiet", "--allow-empty", "--message", "first")
+	dirtyFor(false, "")
+	write("bench/a b/tiny.json")
+	dirtyFor(false, results)
+	dirtyFor(true, "")
+	dirtyFor(true, t.TempDir())
+	dirtyFor(true, tree)
+	git("add", ".")
+	git("commit", "--quiet", "--message", "results")
+	git("mv", "bench/a b/tiny.json", "bench/a b/wide.json")
+	write("bench/a b/deeper/page.md")
+	dirtyFor(false, results)
+	dirtyFor(false, filepath.Join(tree, "bench"))
+	write("bench/a bit/code.go")
+	dirtyFor(true, results)
 }

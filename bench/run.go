@@ -46,6 +46,8 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 			return err
 		}
 	}
+	// Read once: what is measured was there before, whatever is written meanwhile.
+	measured := commit(ctx, ".", o.out)
 	dir, err := os.MkdirTemp("", "segue-bench-models")
 	if err != nil {
 		return err
@@ -54,7 +56,7 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	generate := func(model string) (string, error) { return filepath.Join(dir, "models"), models.Write(dir, model) }
 	var results []*report.Result
 	for _, s := range chosen {
-		result, err := measureOne(ctx, o, s, generate, arguments, stderr)
+		result, err := measureOne(ctx, o, s, measured, generate, arguments, stderr)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
@@ -84,9 +86,9 @@ func verdict(results []*report.Result) error {
 	return errors.Join(broken...)
 }
 
-// measureOne measures one scenario and notes what it ran on.
-func measureOne(ctx context.Context, o options, s *scenario.Scenario, generate func(model string) (string, error), arguments []string, stderr io.Writer) (*report.Result, error) {
-	setup, err := describe(ctx)
+// measureOne measures one scenario of a commit and notes what it ran on.
+func measureOne(ctx context.Context, o options, s *scenario.Scenario, measured string, generate func(model string) (string, error), arguments []string, stderr io.Writer) (*report.Result, error) {
+	setup, err := describe(measured)
 	if err != nil {
 		return nil, err
 	}
