@@ -40,7 +40,7 @@ func Closed(ctx context.Context, t Target, o ClosedOptions) (*Outcome, error) {
 			tallies[k].fail(err)
 		}
 	})
-	return observe(ctx, stop, wait, o.Meters, begin, end, tallies)
+	return observe(ctx, stop, wait, o.Meters, begin, end, o.Duration, tallies)
 }
 
 // closedThread is one thread's part of a closed loop.

@@ -193,7 +193,7 @@ func TestMetersAreReadAtTheEndsOfTheWindow(t *testing.T) {
 	out, err := Closed(context.Background(), f.target(twoRequests...), ClosedOptions{
 		Connections: 1, Duration: 20 * time.Millisecond, Meters: map[string]Meter{"m": meter},
 	})
-	if err != nil || out.CPU["m"] != 3*time.Second || read != 2 {
+	if err != nil || out.CPU["m"] != 3*time.Second || out.Metered != 20*time.Millisecond || read != 2 {
 		t.Errorf("%v, %v after %d readings", out, err, read)
 	}
 	broken := func() (time.Duration, error) { return 0, errors.New("gone") }
@@ -205,18 +205,59 @@ func TestMetersAreReadAtTheEndsOfTheWindow(t *testing.T) {
 	}
 }
 
+// The third stage would last an hour: whoever meters all of it never reads
+// twice.
+func TestMetersAreReadOverTheirPartOfTheSchedule(t *testing.T) {
+	f := startFake(t, "tcp", "127.0.0.1:0")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	stages := []Stage{{10, 30 * time.Millisecond}, {10, 40 * time.Millisecond}, {10, time.Hour}}
+	o := OpenOptions{Rate: 10, Stages: stages, Arrivals: Even, Connections: 1, Warmup: 20 * time.Millisecond, MeterFrom: stages[0].For, MeterFor: stages[1].For}
+	var read []time.Duration
+	began := time.Now()
+	o.Meters = map[string]Meter{"m": func() (time.Duration, error) {
+		if read = append(read, time.Since(began)); len(read) == 2 {
+			cancel()
+		}
+		return 0, nil
+	}}
+	if _, err := Open(ctx, f.target(twoRequests...), o); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if len(read) != 2 || read[0] < 50*time.Millisecond || read[1] < 90*time.Millisecond {
+		t.Errorf("read after %s, want after 50 and 90 ms", read)
+	}
+
+	stages[2].For = 30 * time.Millisecond
+	moved := time.Duration(0)
+	o.Meters = map[string]Meter{"m": func() (time.Duration, error) {
+		moved += time.Second
+		return moved, nil
+	}}
+	out, err := Open(t.Context(), f.target(twoRequests...), o)
+	if err != nil || out.CPU["m"] != time.Second || out.Metered != 40*time.Millisecond || out.Window != 100*time.Millisecond {
+		t.Errorf("%+v, %v: want a second in 40 of 100 ms", out, err)
+	}
+	for _, beyond := range []OpenOptions{{MeterFrom: 70 * time.Millisecond, MeterFor: 40 * time.Millisecond}, {MeterFrom: -1, MeterFor: 1}, {MeterFor: -1}} {
+		o.MeterFrom, o.MeterFor = beyond.MeterFrom, beyond.MeterFor
+		if _, err := Open(t.Context(), f.target(twoRequests...), o); err == nil {
+			t.Errorf("meters over %s from %s on are taken", o.MeterFor, o.MeterFrom)
+		}
+	}
+}
+
 func TestOutcomesAddUp(t *testing.T) {
 	one := func(latency time.Duration, failure string) *Outcome {
 		tallies := newTallies(2)
 		tallies[0].good(latency)
 		tallies[1].fail(errors.New(failure))
 		o := newOutcome(tallies, time.Second)
-		o.CPU = map[string]time.Duration{"m": time.Second}
+		o.CPU, o.Metered = map[string]time.Duration{"m": time.Second}, time.Second
 		return o
 	}
 	all := one(time.Millisecond, "a")
 	all.Merge(one(3*time.Millisecond, "b"))
-	if all.Answered != 2 || all.Failed != 2 || all.Window != 2*time.Second || all.CPU["m"] != 2*time.Second ||
+	if all.Answered != 2 || all.Failed != 2 || all.Window != 2*time.Second || all.Metered != 2*time.Second || all.CPU["m"] != 2*time.Second ||
 		all.Latency.Mean() != 2*time.Millisecond || strings.Join(all.Failures, "") != "ab" {
 		t.Errorf("%+v", all)
 	}

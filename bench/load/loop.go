@@ -39,5 +39,5 @@ func Loop(ctx context.Context, o ClosedOptions, stream func(w int) (step func(i 
 			}
 		})
 	}
-	return observe(ctx, stop, wg.Wait, o.Meters, begin, end, tallies)
+	return observe(ctx, stop, wg.Wait, o.Meters, begin, end, o.Duration, tallies)
 }

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"errors"
+	"fmt"
 	goruntime "runtime"
 	"time"
 )
@@ -22,8 +23,11 @@ type OpenOptions struct {
 	// Warmup is sent before, and not measured.
 	Warmup, Duration time.Duration
 	// Keep asks for the samples of the outcome.
-	Keep   bool
-	Meters map[string]Meter
+	Keep bool
+	// Meters are read over MeterFor from MeterFrom after the warm-up on, which
+	// is within what is measured; over all of it where MeterFor is 0.
+	Meters              map[string]Meter
+	MeterFrom, MeterFor time.Duration
 }
 
 // Open sends requests when they are due and returns when the last was
@@ -48,6 +52,12 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 	for _, s := range stages {
 		window += s.For
 	}
+	if o.MeterFor == 0 {
+		o.MeterFrom, o.MeterFor = 0, window
+	}
+	if o.MeterFrom < 0 || o.MeterFor < 0 || o.MeterFrom+o.MeterFor > window {
+		return nil, fmt.Errorf("meters are read over %s from %s on, of %s that are measured", o.MeterFor, o.MeterFrom, window)
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	threads := min(goruntime.NumCPU(), o.Connections)
@@ -62,8 +72,8 @@ func Open(ctx context.Context, t Target, o OpenOptions) (*Outcome, error) {
 			tallies[k].fail(err)
 		}
 	})
-	begin := start.Add(o.Warmup)
-	out, err := observe(ctx, stop, wait, o.Meters, begin, begin.Add(window), tallies)
+	metered := start.Add(o.Warmup + o.MeterFrom)
+	out, err := observe(ctx, stop, wait, o.Meters, metered, metered.Add(o.MeterFor), window, tallies)
 	if err != nil {
 		return nil, err
 	}

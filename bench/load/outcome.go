@@ -33,8 +33,10 @@ type Outcome struct {
 	// Samples are the requests of an open loop one by one, as they were due,
 	// where they were asked for.
 	Samples []Sample
-	// CPU is what each meter moved by during the window.
-	CPU map[string]time.Duration
+	// CPU is what each meter moved by during Metered, the part of the window
+	// between its two readings.
+	CPU     map[string]time.Duration
+	Metered time.Duration
 }
 
 // Sample is one request of an open loop.
@@ -156,6 +158,7 @@ func (o *Outcome) Merge(other *Outcome) {
 	o.Refusal.Merge(other.Refusal)
 	o.Refused += other.Refused
 	o.Window += other.Window
+	o.Metered += other.Metered
 	o.Answered += other.Answered
 	o.Failed += other.Failed
 	o.Failures = append(o.Failures, other.Failures...)
@@ -165,11 +168,11 @@ func (o *Outcome) Merge(other *Outcome) {
 	}
 }
 
-// observe reads the meters at the two ends of the window, waits until all load
-// has ended and returns the outcome. An error of the meters or of the context
+// observe reads the meters at two times, waits until all load has ended and
+// returns the outcome of the window. An error of the meters or of the context
 // ends the load by stop.
-func observe(ctx context.Context, stop, wait func(), meters map[string]Meter, begin, end time.Time, tallies []tally) (*Outcome, error) {
-	cpu, err := measure(ctx, meters, begin, end)
+func observe(ctx context.Context, stop, wait func(), meters map[string]Meter, from, to time.Time, window time.Duration, tallies []tally) (*Outcome, error) {
+	cpu, err := measure(ctx, meters, from, to)
 	if err != nil {
 		stop()
 	}
@@ -180,14 +183,14 @@ func observe(ctx context.Context, stop, wait func(), meters map[string]Meter, be
 	if err != nil {
 		return nil, err
 	}
-	out := newOutcome(tallies, end.Sub(begin))
-	out.CPU = cpu
+	out := newOutcome(tallies, window)
+	out.CPU, out.Metered = cpu, to.Sub(from)
 	return out, nil
 }
 
-// measure reads the meters at the two ends of a window and returns what they
-// moved by. It returns when the window has ended.
-func measure(ctx context.Context, meters map[string]Meter, begin, end time.Time) (map[string]time.Duration, error) {
+// measure reads the meters at two times and returns what they moved by. It
+// returns at the second.
+func measure(ctx context.Context, meters map[string]Meter, from, to time.Time) (map[string]time.Duration, error) {
 	read := func(at time.Time) (map[string]time.Duration, error) {
 		select {
 		case <-ctx.Done():
@@ -204,11 +207,11 @@ func measure(ctx context.Context, meters map[string]Meter, begin, end time.Time)
 		}
 		return all, nil
 	}
-	before, err := read(begin)
+	before, err := read(from)
 	if err != nil {
 		return nil, err
 	}
-	after, err := read(end)
+	after, err := read(to)
 	if err != nil {
 		return nil, err
 	}

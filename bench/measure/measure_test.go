@@ -104,3 +104,25 @@ func TestRatiosAreThoseAskedFor(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestCoresAreThoseOfTheOverloadAlone(t *testing.T) {
+	f := &offering{
+		contest: &contest{runner: &runner{scenario: &scenario.Scenario{Round: scenario.Duration(2 * time.Second), Warmup: scenario.Duration(time.Second)}}},
+		options: &scenario.Offered{Arrivals: "even", Connections: 4},
+	}
+	over := &scenario.Point{Name: "10 times", Part: 10, Overload: true}
+	o := f.load(3, over, 100, 1000)
+	if o.MeterFrom != o.Stages[0].For || o.MeterFor != o.Stages[1].For || o.Stages[1].Rate != 1000 || o.Stages[0].Rate != 50 || o.Rate != 50 {
+		t.Errorf("metered over %s from %s on, stages %v", o.MeterFor, o.MeterFrom, o.Stages)
+	}
+	if o := f.load(3, &scenario.Point{Name: "half", Part: .5}, 100, 50); o.MeterFor != 0 || o.Stages != nil || o.Rate != 50 || o.Seed != 3 {
+		t.Errorf("a point without an overload is offered %+v", o)
+	}
+	out := &load.Outcome{
+		Latency: load.NewHistogram(), Lateness: load.NewHistogram(), Refusal: load.NewHistogram(), Window: 6 * time.Second,
+		CPU: map[string]time.Duration{report.MeterServer: 3 * time.Second}, Metered: 2 * time.Second,
+	}
+	if got := f.figures(out, 1000, over).Cores.Server; got != 1.5 {
+		t.Errorf("3 s of CPU time in 2 s of overload are %v cores", got)
+	}
+}

@@ -89,14 +89,8 @@ func (f *offering) points(ctx context.Context, round, i int, series *report.Seri
 		if p.Part > 0 {
 			rate = p.Part * capacity
 		}
-		o := load.OpenOptions{
-			Rate: rate, Arrivals: load.Arrivals(f.options.Arrivals), Seed: uint64(round), Connections: f.options.Connections,
-			Warmup: f.warmup(), Duration: f.round(), Keep: true, Meters: meters(f.made[i].pid, 0),
-		}
-		if p.Overload {
-			o.Rate = capacity / 2
-			o.Stages = []load.Stage{{Rate: capacity / 2, For: calm}, {Rate: rate, For: f.round()}, {Rate: capacity / 2, For: after}}
-		}
+		o := f.load(round, p, capacity, rate)
+		o.Meters = meters(f.made[i].pid, 0)
 		out, beside, err := f.point(ctx, round, i, p, o, besideCapacity)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.Name, err)
@@ -117,6 +111,21 @@ func (f *offering) points(ctx context.Context, round, i int, series *report.Seri
 			out.Refused, figures.RefusalP99, out.Failed, figures.Recovery)
 	}
 	return nil
+}
+
+// load is that of one point: at an overload the meters are read over its own
+// time, and not over the calm before and behind it.
+func (f *offering) load(round int, p *scenario.Point, capacity, rate float64) load.OpenOptions {
+	o := load.OpenOptions{
+		Rate: rate, Arrivals: load.Arrivals(f.options.Arrivals), Seed: uint64(round), Connections: f.options.Connections,
+		Warmup: f.warmup(), Duration: f.round(), Keep: true,
+	}
+	if p.Overload {
+		o.Rate = capacity / 2
+		o.Stages = []load.Stage{{Rate: o.Rate, For: calm}, {Rate: rate, For: f.round()}, {Rate: o.Rate, For: after}}
+		o.MeterFrom, o.MeterFor = calm, f.round()
+	}
+	return o
 }
 
 // capacity is how much a closed loop gets.
@@ -171,7 +180,7 @@ func (f *offering) figures(out *load.Outcome, rate float64, p *scenario.Point) r
 		Offered: rate, Latency: report.NewLatency(out.Latency), LatenessP99: report.Milliseconds(out.Lateness.Quantile(.99)),
 		PerSecond: float64(arrived(out.Samples, 0, out.Window)) / out.Window.Seconds(), RefusedPerSecond: float64(out.Refused) / out.Window.Seconds(),
 		RefusalP50: report.Milliseconds(out.Refusal.Quantile(.5)), RefusalP99: report.Milliseconds(out.Refusal.Quantile(.99)),
-		Failed: out.Failed, Cores: report.NewCores(out.CPU, out.Window),
+		Failed: out.Failed, Cores: report.NewCores(out.CPU, out.Metered),
 	}
 	if p.Overload {
 		over := during(out.Samples, calm, calm+f.round())

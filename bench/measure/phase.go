@@ -31,7 +31,7 @@ func (f *fleet) phase(ctx context.Context, round int, p scenario.Phase) (*report
 	figures.LatenessP99 = report.Milliseconds(out.Lateness.Quantile(.99))
 	figures.PerSecond = float64(out.Answered) / out.Window.Seconds()
 	figures.Failed = out.Failed
-	figures.Cores = report.NewCores(out.CPU, out.Window)
+	figures.Cores = report.NewCores(out.CPU, out.Metered)
 	f.say("%s of %d: p50 %.2f ms, p99 %.2f ms, max %.2f ms at %.0f a second, %d failed; %d changes, in force p50 %.1f ms, p99 %.1f ms",
 		where, f.scenario.Rounds, figures.Latency.P50, figures.Latency.P99, figures.Latency.Max, figures.PerSecond, out.Failed,
 		len(figures.InForce), report.Quantile(figures.InForce, .5), report.Quantile(figures.InForce, .99))

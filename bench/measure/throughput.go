@@ -106,7 +106,7 @@ func throughputRound(out *load.Outcome, pid int) report.ThroughputRound {
 	}
 	figures := report.ThroughputRound{
 		PerSecond: float64(out.Answered) / out.Window.Seconds(), Latency: report.NewLatency(out.Latency),
-		Failed: out.Failed + out.Refused, Cores: report.NewCores(out.CPU, out.Window),
+		Failed: out.Failed + out.Refused, Cores: report.NewCores(out.CPU, out.Metered),
 	}
 	if out.Answered > 0 {
 		figures.CPU = float64(out.CPU[report.MeterServer].Microseconds()) / float64(out.Answered)

@@ -13,8 +13,8 @@ func offeredPage(p *page, r *Result) {
 		p.say("`beside` adds requests of `%s` to the same gateway, due at %s of its own capacity.\n", o.Beside, trimmed(o.BesidePart))
 	}
 	if o.overloaded() {
-		p.say("An overload lies between times at half of the capacity. The gateway has recovered when, over 100 ms, nothing is refused and the median")
-		p.say("is less than three times that before, or 5 ms.\n")
+		p.say("An overload lies between times at half of the capacity; answers, their latencies, refusals a second and cores are of the overload alone.")
+		p.say("The gateway has recovered when, over 100 ms, nothing is refused and the median is less than three times that before, or 5 ms.\n")
 	}
 	for i := range o.Series {
 		seriesPart(p, o, &o.Series[i])
