@@ -2,9 +2,11 @@ package scenario
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,33 +14,88 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Parse reads one scenario. The error joins every problem that was found.
+// Parse reads one scenario. The error joins every problem that was found, each
+// with its line and its path, in the order of the lines.
 func Parse(text []byte) (*Scenario, error) {
-	var s Scenario
 	d := yaml.NewDecoder(bytes.NewReader(text))
-	d.KnownFields(true)
-	if err := d.Decode(&s); errors.Is(err, io.EOF) {
+	var document yaml.Node
+	if err := d.Decode(&document); errors.Is(err, io.EOF) || err == nil && len(document.Content) == 0 {
 		return nil, errors.New("the file is empty")
 	} else if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("not YAML: %s", strings.TrimPrefix(err.Error(), "yaml: "))
 	}
-	if err := d.Decode(new(any)); !errors.Is(err, io.EOF) {
+	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, errors.New("a second document: one scenario each")
 	}
-	c := &checker{}
+	var s Scenario
+	c := &checker{lines: map[string]int{}}
+	c.read(document.Content[0], "", reflect.ValueOf(&s).Elem())
 	c.scenario(&s)
-	if len(c.problems) > 0 {
-		return nil, errors.Join(c.problems...)
+	if err := c.err(); err != nil {
+		return nil, err
 	}
 	return &s, nil
 }
 
-type checker struct{ problems []error }
+// checker gathers the problems of one file.
+type checker struct {
+	problems []problem
+	// lines is where every path is written.
+	lines map[string]int
+	// unread are the paths whose values could not be read: what else would be
+	// said of them is of a value that nobody wrote.
+	unread []string
+}
+
+type problem struct {
+	line       int
+	path, text string
+}
 
 func (c *checker) require(ok bool, path, format string, arguments ...any) {
-	if !ok {
-		c.problems = append(c.problems, fmt.Errorf("%s: "+format, append([]any{path}, arguments...)...))
+	if !ok && !slices.ContainsFunc(c.unread, func(unread string) bool { return within(path, unread) || within(unread, path) }) {
+		c.problem(path, format, arguments...)
 	}
+}
+
+func (c *checker) problem(path, format string, arguments ...any) {
+	c.problems = append(c.problems, problem{c.line(path), path, fmt.Sprintf(format, arguments...)})
+}
+
+// unreadable notes a value that has not been read.
+func (c *checker) unreadable(path, format string, arguments ...any) {
+	c.problem(path, format, arguments...)
+	c.unread = append(c.unread, path)
+}
+
+// line is where a path is written, or what should hold it.
+func (c *checker) line(path string) int {
+	for path != "" {
+		if line, ok := c.lines[path]; ok {
+			return line
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return c.lines[""]
+}
+
+// within reports whether a path is another or lies below it.
+func within(path, other string) bool {
+	rest, ok := strings.CutPrefix(path, other)
+	return ok && (other == "" || rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+func (c *checker) err() error {
+	slices.SortStableFunc(c.problems, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	var all []error
+	for _, p := range c.problems {
+		where := fmt.Sprintf("line %d", p.line)
+		if p.path != "" {
+			where += ": " + p.path
+		}
+		all = append(all, fmt.Errorf("%s: %s", where, p.text))
+	}
+	return errors.Join(all...)
 }
 
 func (c *checker) oneOf(path, value string, allowed ...string) {

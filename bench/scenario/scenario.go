@@ -3,7 +3,7 @@
 //
 // It promises to refuse what it does not know: an unknown field, a missing
 // value, a contender that nobody declared. Every problem of a file is reported
-// at once, each with its path. It never measures anything.
+// at once, each with its line and its path. It never measures anything.
 //
 //	s, err := scenario.Parse(text)
 package scenario
