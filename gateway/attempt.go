@@ -82,11 +82,11 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 		c.server.metrics.refused(shedQueueFull)
 		c.unavailable(http.StatusServiceUnavailable, queueFull)
 		return outcomeShed
-	case errors.Is(err, batch.ErrDeadline):
+	case errors.Is(err, batch.ErrDeadline), errors.Is(err, context.Canceled) && c.run.Ran == 0 && ranOut(c.context):
 		c.server.metrics.refused(shedDeadline)
 		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
 		return outcomeShed
-	case errors.Is(err, batch.ErrStopped):
+	case errors.Is(err, batch.ErrStopped), errors.Is(err, context.Canceled) && ranOut(c.context):
 		return c.timedOut(v)
 	case errors.Is(err, context.Canceled):
 		c.fail(statusClientGone, "the client is gone")

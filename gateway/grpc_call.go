@@ -131,6 +131,17 @@ func (c *grpcCall) refuse(code int, message string) {
 	c.failure = status.New(grpcCode(code), message)
 }
 
+// sent says that an answer was sent, or was not because the client had gone.
+func (c *grpcCall) sent(err error) {
+	switch {
+	case err == nil || c.context.Err() == nil:
+	case ranOut(c.context):
+		c.status = http.StatusGatewayTimeout
+	default:
+		c.status = statusClientGone
+	}
+}
+
 // grpcCode is the gRPC code that stands for an HTTP status.
 func grpcCode(httpStatus int) codes.Code {
 	switch httpStatus {

@@ -51,9 +51,7 @@ func (i inferenceService) modelInfer(stream grpc.ServerStream) error {
 	if err == nil {
 		err = stream.SendMsg(&c.reply)
 	}
-	if err != nil && stream.Context().Err() != nil {
-		c.status = statusClientGone
-	}
+	c.sent(err)
 	return err
 }
 

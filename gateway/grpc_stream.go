@@ -53,9 +53,7 @@ func (s *DataServer) inferInStream(stream grpc.ServerStream, message frame) erro
 		c.reply.lead = streamedLead(c.bytesOut)
 		err = stream.SendMsg(&c.reply)
 	}
-	if err != nil && stream.Context().Err() != nil {
-		c.status = statusClientGone
-	}
+	c.sent(err)
 	return err
 }
 
@@ -102,7 +100,7 @@ func (c *grpcCall) receiveError(err error, late bool) {
 		c.fail(http.StatusBadRequest, "malformed request: there is no message")
 	case failed == codes.ResourceExhausted:
 		c.failWith(bodyTooLarge(c.table.maxBody))
-	case late || failed == codes.DeadlineExceeded:
+	case late || failed == codes.DeadlineExceeded || ranOut(c.context):
 		c.fail(http.StatusRequestTimeout, lateMessage)
 	case failed == codes.Canceled:
 		c.fail(statusClientGone, "the client is gone")
