@@ -17,13 +17,25 @@ import (
 // for ever: the library bounds the head of a connection only. It is guarded by
 // the lock of arrivals.
 type arrival struct {
-	// stream is the call's, by is when the message has to be there.
+	// stream is the call's, by is when the message has to be there where nothing
+	// more comes.
 	stream grpc.ServerTransportStream
 	by     time.Time
+	// Each megabyte that comes over conn gives a second more than by, up to
+	// largest bytes: the library does not say what came for which of its
+	// streams. had is what conn had read before.
+	conn         *grpcConn
+	had, largest int64
 	// late is set where the time was over, and the stream ended.
 	late       bool
 	list       *arrivals // nil where it is not waited for
 	prev, next *arrival
+}
+
+// end is when the message has to be there, from what came until now.
+func (a *arrival) end() time.Time {
+	came := min(a.conn.came.Load()-a.had, a.largest)
+	return a.by.Add(time.Duration(float64(came) / slowestBody * float64(time.Second)))
 }
 
 // arrivals are the calls whose messages are waited for, in the order in which
@@ -37,22 +49,28 @@ type arrivals struct {
 	timer *time.Timer // nil while nothing is waited for
 }
 
+// lookAgain is the least time between two looks at calls whose time moves with
+// what comes.
+const lookAgain = 20 * time.Millisecond
+
 func newArrivals() *arrivals {
 	l := &arrivals{}
 	l.ends.prev, l.ends.next = &l.ends, &l.ends
 	return l
 }
 
-// add waits for the message of a stream for so long. Where a new limit made the
-// time shorter, a call may wait as long as the ones before it.
-func (l *arrivals) add(a *arrival, stream grpc.ServerTransportStream, now time.Time, within time.Duration) {
+// add waits for the message of a stream, of at most largest bytes, that comes
+// over a connection. usual is how long a small one may take, and the same for
+// all.
+func (l *arrivals) add(a *arrival, stream grpc.ServerTransportStream, conn *grpcConn, now time.Time, usual time.Duration, largest int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	a.stream, a.by, a.late, a.list = stream, now.Add(within), false, l
+	a.stream, a.by, a.late, a.list = stream, now.Add(usual), false, l
+	a.conn, a.had, a.largest = conn, conn.came.Load(), largest
 	a.prev, a.next = l.ends.prev, &l.ends
 	a.prev.next, l.ends.prev = a, a
 	if l.timer == nil {
-		l.timer = time.AfterFunc(within, l.look)
+		l.timer = time.AfterFunc(usual, l.look)
 	}
 }
 
@@ -70,34 +88,45 @@ func (l *arrivals) unlink(a *arrival) {
 		return
 	}
 	a.prev.next, a.next.prev = a.next, a.prev
-	a.stream, a.list, a.prev, a.next = nil, nil, nil, nil
+	a.stream, a.conn, a.list, a.prev, a.next = nil, nil, nil, nil, nil
 }
 
 // lateMessage is what a client is told, and its call counted as.
 const lateMessage = "the message did not arrive in time"
 
-// look ends the calls whose time is over.
+// look ends the calls whose time is over, and sets the timer for the next.
 func (l *arrivals) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	for first := l.ends.next; ; first = l.ends.next {
-		if first == &l.ends {
-			l.timer = nil
-			return
+	var again time.Time
+	for a := l.ends.next; a != &l.ends; {
+		end, next := a.end(), a.next
+		if a.by.After(now) {
+			end, next = a.by, &l.ends // nobody behind it is late before
 		}
-		if left := first.by.Sub(now); left > 0 {
-			l.timer = time.AfterFunc(left, l.look)
-			return
+		if !end.After(now) {
+			a.stop()
+			l.unlink(a)
+		} else if again.IsZero() || end.Before(again) {
+			again = end
 		}
-		// That the library's streams have this is no promise of its interface:
-		// what would not end any more fails a test.
-		if stream, ok := first.stream.(interface{ WriteStatus(*status.Status) error }); ok {
-			// It only fails where the connection has gone, and the wait with it.
-			_ = stream.WriteStatus(status.New(grpcCode(http.StatusRequestTimeout), lateMessage))
-		}
-		l.unlink(first)
-		first.late = true
+		a = next
+	}
+	l.timer = nil
+	if !again.IsZero() {
+		l.timer = time.AfterFunc(max(again.Sub(now), lookAgain), l.look)
+	}
+}
+
+// stop answers a call whose time is over.
+func (a *arrival) stop() {
+	a.late = true
+	// That the library's streams have this is no promise of its interface: what
+	// would not end any more fails a test.
+	if stream, ok := a.stream.(interface{ WriteStatus(*status.Status) error }); ok {
+		// It only fails where the connection has gone, and the wait with it.
+		_ = stream.WriteStatus(status.New(grpcCode(http.StatusRequestTimeout), lateMessage))
 	}
 }
 
@@ -132,8 +161,7 @@ func headOf(ctx context.Context) metadata.MD {
 // await receives the one message of a call, which began now at the latest, and
 // reports whether it was not there in time.
 func (s *DataServer) await(ctx context.Context, a *arrival, now time.Time, receive func(any) error, message any) (late bool, err error) {
-	usual := s.opts.Timeouts.withDefaults().Read
-	s.grpc.arrivals.add(a, grpc.ServerTransportStreamFromContext(ctx), now, usual+time.Duration(s.router.load().maxBody/slowestBody)*time.Second)
+	s.grpc.arrivals.add(a, grpc.ServerTransportStreamFromContext(ctx), connOf(ctx), now, s.opts.Timeouts.withDefaults().Read, s.router.load().maxBody)
 	err = receive(message)
 	return s.grpc.arrivals.remove(a), err
 }

@@ -30,7 +30,7 @@ func TestOneTimerEndsEveryCallWhoseMessageIsLateAndNoOther(t *testing.T) {
 		}
 		wait := func() *call {
 			c := &call{}
-			l.add(&c.arrival, &c.endable, time.Now(), 5*time.Second)
+			l.add(&c.arrival, &c.endable, &grpcConn{}, time.Now(), 5*time.Second, slowestBody)
 			return c
 		}
 		first, second := wait(), wait()
@@ -69,10 +69,49 @@ func TestOneTimerEndsEveryCallWhoseMessageIsLateAndNoOther(t *testing.T) {
 			t.Error("a call behind an idle time is never ended")
 		}
 		// And what was late once is not so the next time.
-		l.add(&again.arrival, &again.endable, time.Now(), 5*time.Second)
+		l.add(&again.arrival, &again.endable, &grpcConn{}, time.Now(), 5*time.Second, slowestBody)
 		if l.remove(&again.arrival) {
 			t.Error("a call is late that came at once")
 		}
 		time.Sleep(5 * time.Second) // the timer's goroutine ends
+	})
+}
+
+func TestTheTimeForAMessageMovesWithWhatComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newArrivals()
+		conns := []*grpcConn{{}, {}, {}, {}}
+		// What came before a call is nothing that came for it.
+		conns[0].came.Store(100 * slowestBody)
+		type call struct {
+			arrival
+			endable
+			took time.Duration
+		}
+		calls := make([]call, len(conns))
+		began := time.Now()
+		for i, conn := range conns {
+			c := &calls[i]
+			l.add(&c.arrival, &c.endable, conn, began, 5*time.Second, 8*slowestBody)
+		}
+		for range 2000 {
+			time.Sleep(10 * time.Millisecond)
+			conns[1].came.Add(1)                 // a dribble
+			conns[2].came.Add(slowestBody / 200) // half as fast as a body has to come
+			conns[3].came.Add(slowestBody / 20)  // more than the largest body has
+			for i := range calls {
+				if c := &calls[i]; c.took == 0 && c.ended.Load() != nil {
+					c.took = time.Since(began)
+				}
+			}
+		}
+		for i, want := range []time.Duration{5 * time.Second, 5 * time.Second, 10 * time.Second, 13 * time.Second} {
+			if took := calls[i].took; took < want || took > want+2*lookAgain+10*time.Millisecond {
+				t.Errorf("call %d ends after %v, want %v", i, took, want)
+			}
+		}
+		if l.timer != nil {
+			t.Error("a timer is set though nothing is waited for")
+		}
 	})
 }

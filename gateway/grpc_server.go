@@ -69,18 +69,6 @@ func newGRPCServers(s *DataServer) *grpcServers {
 	return g
 }
 
-// grpcConn is a connection that gives its place back when it is closed.
-type grpcConn struct {
-	net.Conn
-	leave func()
-}
-
-// Close ends the connection.
-func (c *grpcConn) Close() error {
-	c.leave()
-	return c.Conn.Close()
-}
-
 // Accept waits for a connection that was handed over.
 func (g *grpcGeneration) Accept() (net.Conn, error) {
 	select {
@@ -110,7 +98,7 @@ func (g *grpcServers) generation(limit int64) *grpcGeneration {
 	next := &grpcGeneration{conns: make(chan net.Conn), done: make(chan struct{})}
 	next.close = sync.OnceFunc(func() { close(next.done) })
 	next.server = grpc.NewServer(
-		grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
+		grpc.Creds(newKnownConns()), grpc.ForceServerCodecV2(newFrameCodec()), grpc.MaxRecvMsgSize(int(limit)), grpc.MaxHeaderListSize(maxHead),
 		grpc.MaxConcurrentStreams(grpcStreams), grpc.NumStreamWorkers(grpcWorkers), grpc.InitialWindowSize(grpcWindow), grpc.InitialConnWindowSize(grpcConnWindow),
 		grpc.ConnectionTimeout(timeouts.Read), grpc.InTapHandle(keepHead),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: grpcPing, PermitWithoutStream: true}),

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -152,6 +154,50 @@ func TestAMessageThatDoesNotComeIsNotWaitedForLonger(t *testing.T) {
 	if got, err := stream.Recv(); err != nil || !proto.Equal(got.InferResponse, doubled(1)) {
 		t.Errorf("%v, %v", got, err)
 	}
+}
+
+// dribbling is a connection that, once told, sends a byte at a time.
+type dribbling struct {
+	net.Conn
+	slow *atomic.Bool
+}
+
+func (d dribbling) Write(p []byte) (n int, err error) {
+	for ; d.slow.Load() && n < len(p) && err == nil; n++ {
+		time.Sleep(20 * time.Millisecond)
+		_, err = d.Conn.Write(p[n : n+1])
+	}
+	if n < len(p) && err == nil {
+		var more int
+		more, err = d.Conn.Write(p[n:])
+		n += more
+	}
+	return n, err
+}
+
+func TestAMessageThatDribblesIsNotGivenTheTimeOfTheLargest(t *testing.T) {
+	g := newTestGateway(t, func(o *DataOptions) { o.Timeouts.Read = 100 * time.Millisecond })
+	table := *g.mozart()
+	table.maxBody = 64 << 20
+	g.router.publish(&table)
+	var slow atomic.Bool
+	conn := g.dial(nil, grpc.WithContextDialer(func(_ context.Context, address string) (net.Conn, error) {
+		nc, err := net.Dial("tcp", address)
+		return dribbling{nc, &slow}, err
+	}))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{ClientStreams: true}, "/inference.GRPCInferenceService/ModelInfer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the head is there", func() bool { return g.grpc.active.Load() == 1 })
+	slow.Store(true)
+	// Whether it is sent whole shows in the answer.
+	_ = stream.SendMsg(rowsMessage(4))
+	wantStatus(t, stream.RecvMsg(&oippb.ModelInferResponse{}), codes.DeadlineExceeded, "the message did not arrive in time")
+	slow.Store(false)
+	eventually(t, "it is counted", func() bool { return g.requestsWith("408") == 1 })
 }
 
 func TestConnectionsOverGRPCAreBounded(t *testing.T) {
