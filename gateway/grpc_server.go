@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // clients may compress messages
+	_ "google.golang.org/grpc/encoding/gzip" // clients may compress messages; deflate see newDeflate
 	"google.golang.org/grpc/keepalive"
 )
 

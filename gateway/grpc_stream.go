@@ -105,7 +105,7 @@ func (c *grpcCall) receiveError(err error, late bool) {
 	case failed == codes.Canceled:
 		c.fail(statusClientGone, "the client is gone")
 	case failed == codes.Unimplemented:
-		c.fail(http.StatusNotImplemented, "the message's compression is not supported: want gzip")
+		c.fail(http.StatusNotImplemented, "the message's compression is not supported: want gzip or deflate")
 	default:
 		c.fail(http.StatusBadRequest, "malformed message: it could not be read")
 	}

@@ -77,7 +77,7 @@ def test_load_and_unload_are_refused(client: triton.InferenceServerClient) -> No
         assert refused.value.status() == "StatusCode.PERMISSION_DENIED"
 
 
-@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
 def test_infer(
     client: triton.InferenceServerClient, want: Mapping[str, Array], compression: str | None
 ) -> None:
