@@ -152,7 +152,8 @@ func hours(windows int) string {
 	return fmt.Sprintf("%d h", windows)
 }
 
-// With windows of an hour. Set DRIFT_PLOT to a path to have it drawn.
+// With windows of an hour. Set DRIFT_PLOT to a path to have it drawn; few counts
+// give the same picture with few points.
 func TestLargeChangesAreFoundInTheFirstWindow(t *testing.T) {
 	runs := counts(3, 31)
 	short := change{shift.name, []float64{0.3, 1}, shift.draw}
