@@ -162,6 +162,11 @@ func TestBrokenPromisesAreExitCodeOne(t *testing.T) {
 	if code := exitCode(err, &stderr); code != exitFailed || stderr.String() != "bench: swaps: round 1: 2 requests failed\n" {
 		t.Errorf("code %d: %s", code, &stderr)
 	}
+	stderr.Reset()
+	err = verdict([]*report.Result{{Scenario: "peers", Missing: []string{"round 3, a: it did not share"}}})
+	if code := exitCode(err, &stderr); code != exitFailed || stderr.String() != "bench: peers: round 3, a: it did not share\n" {
+		t.Errorf("a round that is missing: code %d: %s", code, &stderr)
+	}
 	for want, err := range map[int]error{
 		exitDone: nil, exitUsage: usageError{errors.New("x")}, exitInterrupted: fmt.Errorf("round 1: %w", context.Canceled),
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -74,12 +75,12 @@ func run(ctx context.Context, arguments []string, stdout, stderr io.Writer) erro
 	return verdict(results)
 }
 
-// verdict is an error where any promise was broken. Results are written and
-// shown all the same: they tell what happened.
+// verdict is an error where any promise was broken, or a round could not be
+// measured. Results are written and shown all the same: they tell what happened.
 func verdict(results []*report.Result) error {
 	var broken []error
 	for _, r := range results {
-		for _, f := range r.Failures {
+		for _, f := range slices.Concat(r.Failures, r.Missing) {
 			broken = append(broken, fmt.Errorf("%s: %s", r.Scenario, f))
 		}
 	}

@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -96,8 +97,8 @@ func TestFailedRequestsAreFailuresOfTheResult(t *testing.T) {
 
 func TestRatiosAreThoseAskedFor(t *testing.T) {
 	contenders := []report.Contender{
-		{Name: "a", Rounds: []report.ThroughputRound{{PerSecond: 10}, {PerSecond: 30}}},
-		{Name: "b", Rounds: []report.ThroughputRound{{PerSecond: 20}, {PerSecond: 15}}},
+		{Name: "a", Rounds: []report.ThroughputRound{{Round: 1, PerSecond: 10}, {Round: 2, PerSecond: 30}}},
+		{Name: "b", Rounds: []report.ThroughputRound{{Round: 1, PerSecond: 20}, {Round: 2, PerSecond: 15}}},
 	}
 	got := ratios([]scenario.Ratio{{Of: "b", To: "a"}, {Of: "a", To: "b"}}, contenders)
 	if len(got) != 2 || got[0].Of != "b" || got[0].PerSecond.Min != .5 || got[0].PerSecond.Max != 2 || got[1].PerSecond.Median != 1.25 {
@@ -124,5 +125,42 @@ func TestCoresAreThoseOfTheOverloadAlone(t *testing.T) {
 	}
 	if got := f.figures(out, 1000, over).Cores.Server; got != 1.5 {
 		t.Errorf("3 s of CPU time in 2 s of overload are %v cores", got)
+	}
+}
+
+func TestARoundWhoseWorkersNeverShareIsMissingAndNoFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		shares           int // the first try in which they share
+		rounds, notTaken int
+		missing          string
+	}{
+		"at once": {1, 1, 0, ""},
+		"at last": {mostTries, 1, mostTries - 1, ""},
+		"never":   {2 * mostTries, 0, mostTries, "round 3, peer on cnn: its 2 workers did not share the connections in any of 10 tries"},
+	} {
+		contest := &contest{runner: &runner{Parts: Parts{Progress: io.Discard}, scenario: &scenario.Scenario{Rounds: 4}, result: &report.Result{}}}
+		made := contender{Contender: scenario.Contender{Name: "peer", Balanced: true, Workers: 2}, pid: 1, workers: &workers{}}
+		tries := 0
+		made.run = func(context.Context, load.ClosedOptions) (*load.Outcome, error) {
+			tries++
+			made.workers.answers = map[string]int64{"a": 100}
+			if tries >= c.shares {
+				made.workers.answers["b"] = 90
+			}
+			return &load.Outcome{Latency: load.NewHistogram(), Window: time.Second, Metered: time.Second, Answered: 100}, nil
+		}
+		model := report.ModelFigures{Model: "cnn", Contenders: []report.Contender{{Name: "peer"}}}
+		if err := contest.measure(t.Context(), 2, made, &model, 0); err != nil {
+			t.Fatal(err)
+		}
+		got := model.Contenders[0]
+		if len(got.Rounds) != c.rounds || len(got.Unbalanced) != c.notTaken || strings.Join(contest.result.Missing, "") != c.missing || len(contest.result.Failures) != 0 {
+			t.Errorf("%s: %d rounds, %d tries that do not count, missing %q, failures %q", name, len(got.Rounds), len(got.Unbalanced), contest.result.Missing, contest.result.Failures)
+		}
+		for _, r := range append(got.Rounds, got.Unbalanced...) {
+			if r.Round != 3 {
+				t.Errorf("%s: a figure of round %d", name, r.Round)
+			}
+		}
 	}
 }

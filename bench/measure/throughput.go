@@ -3,7 +3,6 @@ package measure
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"github.com/segue-serving/segue/bench/load"
 	"github.com/segue-serving/segue/bench/report"
@@ -67,8 +66,9 @@ func (r *runner) throughput(ctx context.Context, o *scenario.Throughput) (err er
 }
 
 // mostTries is how often a round is measured in which a peer's workers do not
-// share the connections.
-const mostTries = 4
+// share the connections: those that run the model in their event loop did so in
+// three of ten tries, and lack one round in thirty with these.
+const mostTries = 10
 
 // measure runs one contender for one round.
 func (c *contest) measure(ctx context.Context, round int, made contender, model *report.ModelFigures, j int) error {
@@ -83,7 +83,7 @@ func (c *contest) measure(ctx context.Context, round int, made contender, model 
 		}
 		c.fail(where, out)
 		figures := throughputRound(out, made.pid)
-		figures.Workers = made.workers.counts()
+		figures.Round, figures.Workers = round+1, made.workers.counts()
 		c.say("%s of %d: %.0f a second, p50 %.3f ms, p99 %.3f ms, %.1f µs of CPU each, %d failed, workers %v",
 			where, c.scenario.Rounds, figures.PerSecond, figures.Latency.P50, figures.Latency.P99, figures.CPU, figures.Failed, figures.Workers)
 		to := &model.Contenders[j]
@@ -94,7 +94,7 @@ func (c *contest) measure(ctx context.Context, round int, made contender, model 
 		to.Rounds = append(to.Rounds, figures)
 		return nil
 	}
-	c.result.Failures = append(c.result.Failures, fmt.Sprintf("%s: its workers did not share the connections in %d tries", where, mostTries))
+	c.result.Missing = append(c.result.Missing, fmt.Sprintf("%s: its %d workers did not share the connections in any of %d tries", where, made.Workers, mostTries))
 	return nil
 }
 
@@ -136,7 +136,7 @@ func aims(asked []scenario.Ratio, m *report.ModelFigures) []report.Aim {
 		}
 		aim := report.Aim{
 			What: fmt.Sprintf("%s: %s / %s, %s", m.Model, r.Of, r.To, figureName(r.Figure)), Unit: "×",
-			AtLeast: r.AtLeast, AtMost: r.AtMost, Measured: rounds(m, r.Of, r.To),
+			AtLeast: r.AtLeast, AtMost: r.AtMost, Measured: m.Ratios[i].Rounds,
 		}
 		switch ratio := &m.Ratios[i]; {
 		case r.Figure == scenario.FigurePerSecond:
@@ -162,15 +162,4 @@ func figureName(figure string) string {
 		return "server CPU per answer"
 	}
 	return figure
-}
-
-// rounds is how many rounds count for both of two contenders.
-func rounds(m *report.ModelFigures, of, to string) int {
-	fewest := math.MaxInt
-	for i := range m.Contenders {
-		if c := &m.Contenders[i]; c.Name == of || c.Name == to {
-			fewest = min(fewest, len(c.Rounds))
-		}
-	}
-	return fewest
 }

@@ -22,6 +22,13 @@ func (p *page) table(rows ...[]string) {
 	p.say("")
 }
 
+func (p *page) list(lines []string) {
+	for _, line := range lines {
+		p.say("- %s", line)
+	}
+	p.say("")
+}
+
 // spread writes a median with its rounds.
 func spread(s Spread) string {
 	return fmt.Sprintf("%s (%s–%s)", short(s.Median), short(s.Min), short(s.Max))
@@ -42,6 +49,7 @@ func Markdown(r *Result) string {
 	}
 	aimsPart(p, r)
 	failuresPart(p, r)
+	missingPart(p, r)
 	setupPart(p, r)
 	return p.String()
 }
@@ -52,10 +60,16 @@ func failuresPart(p *page, r *Result) {
 		p.say("None. Every answer was checked.\n")
 		return
 	}
-	for _, f := range r.Failures {
-		p.say("- %s", f)
+	p.list(r.Failures)
+}
+
+func missingPart(p *page, r *Result) {
+	if len(r.Missing) == 0 {
+		return
 	}
-	p.say("")
+	p.say("## Rounds without figures\n")
+	p.list(r.Missing)
+	p.say("No failed request is the reason: those are listed above. The figures of these contenders are of their other rounds.\n")
 }
 
 // How few rounds and how many cores taken by others make figures doubtful. The

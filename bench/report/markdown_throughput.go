@@ -22,7 +22,7 @@ func modelPart(p *page, m *ModelFigures) {
 	p.say("## %s version %s\n", m.Model, m.Version)
 	rows := [][]string{{"", "kind", "connections", "bytes a request", "answers a second", "p50, ms", "p99, ms", "server CPU per answer, µs", "server, cores", "client, cores", "failed"}}
 	for _, c := range m.Contenders {
-		of := func(f func(*ThroughputRound) float64) string { return spread(over(c.Rounds, f)) }
+		of := func(f func(*ThroughputRound) float64) string { return measured(len(c.Rounds), over(c.Rounds, f)) }
 		var failed int64
 		for _, r := range c.Rounds {
 			failed += r.Failed
@@ -48,24 +48,40 @@ func modelPart(p *page, m *ModelFigures) {
 	}
 	rows = [][]string{{"ratio", "answers a second", "p50", "p99", "server CPU per answer"}}
 	for _, r := range m.Ratios {
-		rows = append(rows, []string{r.Of + " / " + r.To, spread(r.PerSecond), orDash(r.P50), orDash(r.P99), spread(r.CPU)})
+		rows = append(rows, []string{r.Of + " / " + r.To, measured(r.Rounds, r.PerSecond), orDash(r.Rounds, r.P50), orDash(r.Rounds, r.P99), measured(r.Rounds, r.CPU)})
 	}
 	p.table(rows...)
 }
 
-// unbalancedPart writes the rounds that do not count.
+// unbalancedPart writes the tries that do not count.
 func unbalancedPart(p *page, m *ModelFigures) {
 	for _, c := range m.Contenders {
-		if len(c.Unbalanced) > 0 {
-			p.say("Not counted above: %d rounds of %s in which one process answered more than its share (%s answers a second); they were measured again.\n",
-				len(c.Unbalanced), c.Name, spread(over(c.Unbalanced, func(r *ThroughputRound) float64 { return r.PerSecond })))
+		if len(c.Unbalanced) == 0 {
+			continue
 		}
+		alone := 0
+		for _, r := range c.Unbalanced {
+			if len(r.Workers) == 1 {
+				alone++
+			}
+		}
+		p.say("Not counted above: %d tries of %s in which one worker answered more than %s times its share, everything in %d of them (%s answers a second).\n",
+			len(c.Unbalanced), c.Name, trimmed(mostShare), alone, spread(over(c.Unbalanced, func(r *ThroughputRound) float64 { return r.PerSecond })))
 	}
 }
 
-func orDash(s *Spread) string {
+// measured writes a figure that some rounds may lack.
+func measured(rounds int, s Spread) string {
+	if rounds == 0 {
+		return "–"
+	}
+	return spread(s)
+}
+
+// orDash writes a ratio that not all contenders have.
+func orDash(rounds int, s *Spread) string {
 	if s == nil {
 		return "–"
 	}
-	return spread(*s)
+	return measured(rounds, *s)
 }

@@ -70,11 +70,11 @@ func throughputResult() *Result {
 		case "runtime":
 			c.Connections, c.RequestBytes = 2, 0
 		case "peer":
-			c.Unbalanced = []ThroughputRound{{PerSecond: 1000}}
+			c.Unbalanced = []ThroughputRound{{PerSecond: 1000, Workers: map[string]int64{"a": 9}}, {PerSecond: 1500, Workers: map[string]int64{"a": 8, "b": 2}}}
 		}
 		for round := range 4 {
 			c.Rounds = append(c.Rounds, ThroughputRound{
-				PerSecond: float64(50000*(i+1) + 1000*round), Latency: latency(1000, .1/float64(i+1)), CPU: 20 / float64(i+1),
+				Round: round + 1, PerSecond: float64(50000*(i+1) + 1000*round), Latency: latency(1000, .1/float64(i+1)), CPU: 20 / float64(i+1),
 				Cores: Cores{Client: .9, Server: 1},
 			})
 		}
@@ -135,7 +135,15 @@ func TestPagesAndPlotsAreGolden(t *testing.T) {
 	failed.Changes.Phases[1].Rounds[0].Failed = 2
 	failed.Changes.Phases[2].Rounds[0].InForce[0] = 300
 	failed.Changes.Phases[0].Rounds[2].Cores.Others = 1.5
-	for _, r := range []*Result{changesResult(), throughputResult(), offeredResult(true), offeredResult(false), failed} {
+	missing := throughputResult()
+	missing.Scenario = "missing"
+	peer := &missing.Throughput.Models[0].Contenders[3]
+	peer.Rounds = nil
+	missing.Throughput.Models[0].Ratios = append(missing.Throughput.Models[0].Ratios, NewRatio(&missing.Throughput.Models[0].Contenders[0], peer))
+	for _, round := range []string{"1", "2", "3", "4"} {
+		missing.Missing = append(missing.Missing, "round "+round+", peer-json on wine: its 2 workers did not share the connections in any of 10 tries")
+	}
+	for _, r := range []*Result{changesResult(), throughputResult(), offeredResult(true), offeredResult(false), failed, missing} {
 		for ending, got := range map[string]string{".md": Markdown(r), ".svg": Plot(r)} {
 			path := filepath.Join("testdata", r.Scenario+ending)
 			if *update {
@@ -157,7 +165,9 @@ func TestPagesAndPlotsAreGolden(t *testing.T) {
 func TestTheSummaryIsGolden(t *testing.T) {
 	broken := changesResult()
 	broken.Failures = []string{"it broke"}
-	got := Summary([]*Result{throughputResult(), broken, offeredResult(false), offeredResult(true)})
+	lacking := throughputResult()
+	lacking.Missing = []string{"round 3, peer-json on wine: its workers did not share"}
+	got := Summary([]*Result{lacking, broken, offeredResult(false), offeredResult(true)})
 	const path = "testdata/summary.md"
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
@@ -249,14 +259,21 @@ func TestSpreads(t *testing.T) {
 }
 
 func TestRatiosAreTakenWithinARound(t *testing.T) {
+	n := 0
 	round := func(perSecond, p50 float64) ThroughputRound {
-		return ThroughputRound{PerSecond: perSecond, Latency: Latency{P50: p50, P99: 2 * p50}, CPU: p50}
+		n = n%3 + 1
+		return ThroughputRound{Round: n, PerSecond: perSecond, Latency: Latency{P50: p50, P99: 2 * p50}, CPU: p50}
 	}
 	a := &Contender{Name: "a", Kind: "gateway", Rounds: []ThroughputRound{round(10, 4), round(100, 2), round(40, 1)}}
 	b := &Contender{Name: "b", Kind: "echo", Rounds: []ThroughputRound{round(20, 2), round(200, 1), round(50, 1)}}
 	got := NewRatio(a, b)
-	if got.PerSecond != (Spread{.5, .5, .8}) || *got.P50 != (Spread{2, 1, 2}) || *got.P99 != (Spread{2, 1, 2}) || got.CPU != (Spread{2, 1, 2}) {
+	if got.PerSecond != (Spread{.5, .5, .8}) || *got.P50 != (Spread{2, 1, 2}) || *got.P99 != (Spread{2, 1, 2}) || got.CPU != (Spread{2, 1, 2}) || got.Rounds != 3 {
 		t.Errorf("got %+v", got)
+	}
+	// A round that one of them lacks is not made up for by the next one.
+	lacking := &Contender{Name: "c", Rounds: []ThroughputRound{b.Rounds[0], b.Rounds[2]}}
+	if got := NewRatio(a, lacking); got.Rounds != 2 || got.PerSecond.Min != .5 || got.PerSecond.Max != .8 {
+		t.Errorf("without the second round of one: %+v", got)
 	}
 	b.Connections = 2
 	if got := NewRatio(a, b); got.P50 != nil || got.P99 != nil || got.PerSecond.Median != .5 {

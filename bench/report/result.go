@@ -14,7 +14,9 @@ type Result struct {
 	Title    string `json:"title"`
 	Setup    Setup  `json:"setup"`
 	// Failures is every promise that was broken, empty where none was.
-	Failures   []string    `json:"failures"`
+	Failures []string `json:"failures"`
+	// Missing is every round of a contender that has no figures, and why.
+	Missing    []string    `json:"missing_rounds,omitempty"`
 	Aims       []Aim       `json:"aims"`
 	Changes    *Changes    `json:"changes,omitempty"`
 	Throughput *Throughput `json:"throughput,omitempty"`

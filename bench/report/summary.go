@@ -25,8 +25,14 @@ func Summary(results []*Result) string {
 	}
 	p.table(rows...)
 	for _, r := range results {
-		if len(r.Failures) > 0 {
-			p.say("**%s has failures: see [its page](%s.md).**\n", r.Scenario, r.Scenario)
+		for _, part := range []struct {
+			what  string
+			lines []string
+		}{{"requests failed", r.Failures}, {"rounds have no figures", r.Missing}} {
+			if len(part.lines) > 0 {
+				p.say("**In [%s](%s.md) %s:**\n", r.Scenario, r.Scenario, part.what)
+				p.list(part.lines)
+			}
 		}
 	}
 	return p.String()

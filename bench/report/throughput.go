@@ -34,9 +34,9 @@ func (d *Decoder) Aim(model string, atMost float64) Aim {
 	}
 }
 
-// Contender is one way of answering over all rounds. Unbalanced are the rounds
-// that do not count, because one process of a peer had more than its share of
-// the connections.
+// Contender is one way of answering over all rounds. Unbalanced are the tries of
+// rounds that do not count, because one process of a peer had more than its
+// share of the connections.
 type Contender struct {
 	Name         string            `json:"name"`
 	Kind         string            `json:"kind"`
@@ -50,6 +50,8 @@ type Contender struct {
 // whole server, with all its processes, for each request. Workers are the
 // answers of each process of a peer that names them.
 type ThroughputRound struct {
+	// Round counts from 1: a contender may lack some.
+	Round     int     `json:"round"`
 	PerSecond float64 `json:"answered_per_second"`
 	Latency   Latency `json:"latency"`
 	CPU       float64 `json:"server_cpu_us_per_request"`
@@ -83,24 +85,26 @@ type Ratio struct {
 	P50 *Spread `json:"p50,omitempty"`
 	P99 *Spread `json:"p99,omitempty"`
 	CPU Spread  `json:"server_cpu_per_request"`
+	// Rounds is how many both have.
+	Rounds int `json:"rounds"`
 }
 
 // kindRuntime is the kind of the contenders without a queue.
 const kindRuntime = "runtime"
 
-// NewRatio compares two contenders of the same rounds.
+// NewRatio compares two contenders in the rounds that both have.
 func NewRatio(of, to *Contender) Ratio {
 	divide := func(figure func(*ThroughputRound) float64) Spread {
 		var ratios []float64
-		for i := range min(len(of.Rounds), len(to.Rounds)) {
-			if base := figure(&to.Rounds[i]); base > 0 {
-				ratios = append(ratios, figure(&of.Rounds[i])/base)
+		for _, both := range paired(of, to) {
+			if base := figure(both[1]); base > 0 {
+				ratios = append(ratios, figure(both[0])/base)
 			}
 		}
 		return NewSpread(ratios)
 	}
 	ratio := Ratio{
-		Of: of.Name, To: to.Name,
+		Of: of.Name, To: to.Name, Rounds: len(paired(of, to)),
 		PerSecond: divide(func(r *ThroughputRound) float64 { return r.PerSecond }),
 		CPU:       divide(func(r *ThroughputRound) float64 { return r.CPU }),
 	}
@@ -110,4 +114,16 @@ func NewRatio(of, to *Contender) Ratio {
 		ratio.P50, ratio.P99 = &p50, &p99
 	}
 	return ratio
+}
+
+// paired are the rounds that two contenders both have.
+func paired(of, to *Contender) (both [][2]*ThroughputRound) {
+	for i := range of.Rounds {
+		for j := range to.Rounds {
+			if of.Rounds[i].Round == to.Rounds[j].Round {
+				both = append(both, [2]*ThroughputRound{&of.Rounds[i], &to.Rounds[j]})
+			}
+		}
+	}
+	return both
 }
