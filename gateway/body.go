@@ -121,12 +121,17 @@ func (c *httpCall) receive() bool {
 	}
 	switch {
 	case errors.Is(err, errNoRoom):
-		c.server.metrics.refused(shedInFlight)
-		c.unavailable(http.StatusServiceUnavailable, "the gateway is decompressing as much as it may")
+		c.noRoom()
 	case err != nil:
 		c.failWith(err)
 	}
 	return err == nil
+}
+
+// noRoom answers that so much lies decompressed that no more may.
+func (c *call) noRoom() {
+	c.server.metrics.refused(shedInFlight)
+	c.unavailable(http.StatusServiceUnavailable, "the gateway is decompressing as much as it may")
 }
 
 // release forgets the body.

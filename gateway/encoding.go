@@ -115,14 +115,22 @@ type unpacked struct {
 func (c *codec) grow(to *unpacked, limit int64) error {
 	size := min(max(4<<10, 2*int64(cap(to.bytes))), limit+1)
 	if size > keptBytes {
-		more := size - to.claimed
-		if c.unpacked.Add(more) > unpackedBodies*(limit+1) {
-			c.unpacked.Add(-more)
+		if !c.claim(size-to.claimed, limit) {
 			return errNoRoom
 		}
 		to.claimed = size
 	}
 	return to.reserve(c.pool, size)
+}
+
+// claim takes room for more decompressed bytes where the largest body has limit,
+// and reports whether there is any.
+func (c *codec) claim(more, limit int64) bool {
+	if c.unpacked.Add(more) > unpackedBodies*(limit+1) {
+		c.unpacked.Add(-more)
+		return false
+	}
+	return true
 }
 
 // release forgets what a body decompressed to.

@@ -28,6 +28,8 @@ type grpcCall struct {
 	asks     metadata.MD
 	arrival  arrival
 	received frame
+	// claimed is how many bytes of it count as decompressed.
+	claimed  int64
 	reply    frame
 	message  oip.InferMessage
 	inferred oip.InferResponse
@@ -53,10 +55,13 @@ func (c *grpcCall) begin(ctx context.Context, e endpoint) {
 func (c *grpcCall) end() {
 	c.count(protocolGRPC, c.bytesOut)
 	c.received.free()
+	if c.claimed > 0 {
+		c.server.codec.unpacked.Add(-c.claimed)
+	}
 	c.message.Reset()
 	c.reply, c.inferred = frame{}, oip.InferResponse{}
 	c.head.reset()
-	c.context, c.asks, c.asked, c.answered, c.failure, c.bytesOut = nil, nil, nil, nil, nil, 0
+	c.context, c.asks, c.asked, c.answered, c.failure, c.bytesOut, c.claimed = nil, nil, nil, nil, nil, 0, 0
 	c.forget()
 	c.server.grpc.active.Add(-1)
 	c.server.grpc.calls.Put(c)

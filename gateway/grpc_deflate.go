@@ -5,18 +5,12 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/zlib"
-	"google.golang.org/grpc/encoding"
 )
 
 // deflateName is what gRPC calls the format of zlib, RFC 1950. The clients of
 // gRPC's core, those in Python among them, offer it beside gzip, and the library
 // does not have it.
 const deflateName = "deflate"
-
-// The library's registry of compressors is one for the process, is not locked,
-// and so can be written to only before anything runs: there is no option of a
-// server that would do.
-func init() { encoding.RegisterCompressor(newDeflate()) }
 
 // deflate compresses messages and decompresses them as far as the library reads,
 // which is to the limit of a message and one byte more.

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	_ "google.golang.org/grpc/encoding/gzip" // clients may compress messages; deflate see newDeflate
 	"google.golang.org/grpc/keepalive"
 )
 

@@ -74,6 +74,9 @@ func (c *grpcCall) takeApart() bool {
 		c.failWith(bodyTooLarge(c.table.maxBody))
 		return false
 	}
+	if !c.hold() {
+		return false
+	}
 	if err := c.message.Read(c.received.bytes()); err != nil {
 		c.failWith(err)
 		return false
