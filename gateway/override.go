@@ -25,8 +25,9 @@ type overrideState struct {
 	// dropped reports that the deletion of good was asked for.
 	dropped bool
 	// local is a rollback that this gateway decided and the store does not have
-	// yet; it counts in the place of good, and was decided on what the store had
-	// at localOver. decidingUntil is until when a decision is on its way.
+	// yet; it counts in the place of good for documents of its rollout, and was
+	// decided on what the store had at localOver. decidingUntil is until when a
+	// decision is on its way.
 	local         *configs.Override
 	localOver     uint64
 	decidingUntil time.Time
@@ -112,7 +113,7 @@ func (r *reconciler) endOverrides(now time.Time) (next time.Time) {
 		switch {
 		case o.good.Kind == configs.OverrideRollout:
 			left = nil
-			if o.local != nil || !r.stale(name, now) {
+			if !r.stale(name, now) {
 				continue
 			}
 			r.log.Info("what was decided on another rollout is deleted", "model", name, "by", o.good.By, "reason", o.good.Reason)

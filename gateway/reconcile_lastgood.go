@@ -32,6 +32,10 @@ type keeper struct {
 // read last.
 const lastInForce = "in force: "
 
+// heldBeside follows the model's name where that itself names what was decided
+// here, and is part of no model's name.
+const heldBeside = " (held)"
+
 func newKeeper(dir, sourceID string, log *slog.Logger) *keeper {
 	return &keeper{dir: dir, source: lastInForce + sourceID, log: log, wake: make(chan struct{}, 1)}
 }
@@ -124,6 +128,9 @@ func (r *reconciler) inForce() configs.Snapshot {
 		switch {
 		case o.local != nil:
 			s.Overrides[name] = configs.Entry{Name: name, Value: configs.CanonicalOverride(o.local), Index: o.localOver, Where: decidedHere}
+			if o.good != nil && o.good.Kind == configs.OverrideHold {
+				s.Overrides[name+heldBeside] = o.good.entry // it may give the weights of another document
+			}
 		case o.good != nil && o.good.Kind != configs.OverrideDelete:
 			s.Overrides[name] = o.good.entry
 		}

@@ -32,17 +32,18 @@ func (r *reconciler) judgeSoon() {
 
 // steer says what a document and the override beside it come to.
 func (r *reconciler) steer(model string, doc *configs.Document, now time.Time) configs.Steering {
-	return doc.Steer(r.overrideOf(model), r.opts.ModelVersion, now)
+	return doc.Steer(r.overrideOf(model, doc), r.opts.ModelVersion, now)
 }
 
 // overrideOf is what was decided beside a model's document: what this gateway
-// decided itself and could not write yet, or what the store holds.
-func (r *reconciler) overrideOf(model string) *configs.Override {
+// decided itself on the document's rollout and could not write yet, or what the
+// store holds.
+func (r *reconciler) overrideOf(model string, doc *configs.Document) *configs.Override {
 	o := r.overrides[model]
 	switch {
 	case o == nil:
 		return nil
-	case o.local != nil:
+	case o.local != nil && doc.Rollout != nil && o.local.Rollout.Basis == doc.Basis():
 		return o.local
 	case o.good == nil:
 		return nil
@@ -192,7 +193,7 @@ func (r *reconciler) rollBack(m *modelState, d configs.Decision, label string, n
 	d.Event, d.By, d.At = configs.DecideRollback, gatewayName(r.opts.Instance), now.UTC()
 	canary := m.inForce.doc.Rollout.Canary
 	d.Digest = r.canaryDigest(m)
-	next, err := m.inForce.doc.Decide(r.overrideOf(m.name), d)
+	next, err := m.inForce.doc.Decide(r.overrideOf(m.name, m.inForce.doc), d)
 	if err != nil {
 		r.log.Error("rollback cannot be decided", "model", m.name, "error", err)
 		return
@@ -230,7 +231,7 @@ func (r *reconciler) decide(m *modelState, d configs.Decision, now time.Time) {
 		return
 	}
 	d.By, d.At = gatewayName(r.opts.Instance), now.UTC()
-	next, err := m.inForce.doc.Decide(r.overrideOf(m.name), d)
+	next, err := m.inForce.doc.Decide(r.overrideOf(m.name, m.inForce.doc), d)
 	if err != nil {
 		if !errors.Is(err, configs.ErrDecided) {
 			r.log.Error("rollout", "model", m.name, "decision", d.Event, "error", err)
@@ -294,7 +295,9 @@ func (r *reconciler) takeDecided(now time.Time) (next time.Time) {
 // replay writes a rollback that the store does not have yet, or lets it go:
 // where the store says the same by now, or the operator moved on, be it to
 // another rollout, to another run of this one, or by giving the canary traffic
-// while this gateway decided. Then new evidence decides.
+// while this gateway decided. Then new evidence decides. A document that says
+// something else is not enough: as long as the store has the run that was taken
+// back, it counts again with the document that comes back, and so must this.
 func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 	m := r.models[model]
 	if m == nil {
@@ -304,14 +307,16 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 	if a == nil {
 		return
 	}
-	basis := a.doc.Basis()
 	var stored *configs.Override
 	if o.good != nil {
 		stored = o.good.Override
 	}
 	there := a.doc.Steer(stored, r.opts.ModelVersion, now).Rollout
+	moved := a.doc.Rollout == nil || a.doc.Basis() != o.local.Rollout.Basis
 	switch {
-	case a.doc.Rollout == nil || basis != o.local.Rollout.Basis || there != nil && there.ID() != o.local.Rollout.ID():
+	case moved && r.mayComeBack(o):
+		// It says nothing about this document, and waits.
+	case moved || there != nil && there.ID() != o.local.Rollout.ID():
 		r.log.Info("rollback let go: the operator has moved on", "model", model)
 		o.local = nil
 	case there != nil && there.Phase == configs.PhaseRolledBack:
@@ -345,17 +350,29 @@ func (r *reconciler) replay(model string, o *overrideState, now time.Time) {
 	}
 }
 
-// goesOn reports that the newest word in an override is that of an operator who
-// gives the canary traffic.
-func goesOn(o *configs.Override, canary string, now time.Time) bool {
-	if o.Holds(now) {
-		return o.Weights[canary] > 0
+// mayComeBack reports that the store has the run that was taken back here, and
+// not that it was, or that it was not asked yet.
+func (r *reconciler) mayComeBack(o *overrideState) bool {
+	if o.good == nil {
+		return !r.snapshot.Authoritative
 	}
-	if o == nil || o.Rollout == nil {
+	s := o.good.Rollout
+	return s != nil && s.ID() == o.local.Rollout.ID() && s.Phase != configs.PhaseRolledBack
+}
+
+// goesOn reports that the newest word in an override is that of an operator who
+// gives the canary traffic, or that an operator promoted it: no gateway judges
+// that any more, though a hold be upon it.
+func goesOn(o *configs.Override, canary string, now time.Time) bool {
+	held := o.Holds(now)
+	if held && o.Weights[canary] > 0 {
+		return true
+	}
+	if o == nil || o.Rollout == nil || strings.HasPrefix(o.Rollout.Decision.By, gatewayName("")) {
 		return false
 	}
-	d := o.Rollout.Decision
-	return !strings.HasPrefix(d.By, gatewayName("")) && (d.Event == configs.DecideStep || d.Event == configs.DecidePromote)
+	event := o.Rollout.Decision.Event
+	return event == configs.DecidePromote || event == configs.DecideStep && !held
 }
 
 // newestGood is the newest document that can be followed.

@@ -306,6 +306,106 @@ func TestARollbackIsLetGoWhereTheOperatorHasMovedOn(t *testing.T) {
 	}
 }
 
+// The store still has the run that was taken back, and it counts again with its
+// document: so it stays taken back, as it would if that had been written.
+func TestARollbackThatIsNotWrittenYetStandsWhenItsDocumentComesBack(t *testing.T) {
+	for name, meanwhile := range map[string]func(*bench){
+		"in the same process": func(*bench) {},
+		"after a restart":     func(b *bench) { b.restart() },
+		"after a restart without the store": func(b *bench) {
+			b.away = true
+			b.restart()
+			b.after(decideAgain)
+			b.away = false
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t)
+			b.rollsOut()
+			b.settle()
+			before := b.state()
+			b.store.FailWrites(configs.ErrUnreachable)
+			b.fails()
+			b.answering("1=100a 2=0-")
+
+			b.store.FailWrites(nil)
+			b.document("mozart", "1:a 2:b", "1=70 2=30")
+			b.store.FailWrites(configs.ErrUnreachable)
+			b.after(decideAgain)
+			b.read()
+			b.answering("1=70a 2=30b") // as the operator says
+			meanwhile(b)
+			b.answering("1=70a 2=30b")
+
+			b.store.FailWrites(nil)
+			b.rollsOut()
+			b.store.FailWrites(configs.ErrUnreachable)
+			b.read()
+			b.answering("1=100a 2=0-")
+			if s := b.state(); s == nil || s.ID() != before.ID() || s.Phase != configs.PhaseStep {
+				t.Fatalf("the store has %+v, so that this proves nothing", s)
+			}
+			b.store.FailWrites(nil)
+			b.after(decideAgain)
+			b.settle()
+			b.wantsState(configs.PhaseRolledBack, 0)
+			if s := b.state(); s.ID() != before.ID() {
+				t.Errorf("replayed as %s, and %s was taken back", s.ID(), before.ID())
+			}
+			if b.r.overrides["mozart"].local != nil {
+				t.Error("still counts here alone")
+			}
+		})
+	}
+}
+
+func TestAHoldOnTheNextDocumentOutlivesARestartBesideARollbackThatIsNotWritten(t *testing.T) {
+	b := newBench(t)
+	b.rollsOut()
+	b.settle()
+	b.store.FailWrites(configs.ErrUnreachable)
+	b.fails()
+	b.store.FailWrites(nil)
+	b.overrides(func(doc *configs.Document, o *configs.Override) (*configs.Override, error) {
+		return o.WithHold(doc, configs.Override{Weights: map[string]float64{"1": 100}, By: "ada", Reason: "look", At: b.now, Until: b.now.Add(time.Hour)}), nil
+	})
+	b.document("mozart", "1:a 2:b", "1=70 2=30")
+	b.store.FailWrites(configs.ErrUnreachable)
+	b.read()
+	b.answering("1=100a 2=0b")
+	b.restart() // and the store was not read yet
+	b.answering("1=100a 2=0b")
+	b.store.FailWrites(nil)
+	b.read()
+	b.rollsOut()
+	b.after(decideAgain)
+	b.settle()
+	b.after(time.Hour)
+	b.settle()
+	b.wantsState(configs.PhaseRolledBack, 0)
+	b.answering("1=100a 2=0-")
+}
+
+func TestAnOperatorsPromotionIsNotTakenBackUnderAHold(t *testing.T) {
+	b := newBench(t)
+	b.rollsOut()
+	b.settle()
+	b.store.FailWrites(configs.ErrUnreachable)
+	b.fails()
+	b.store.FailWrites(nil)
+	b.decided(configs.DecidePromote)
+	b.overrides(func(doc *configs.Document, o *configs.Override) (*configs.Override, error) {
+		return o.WithHold(doc, configs.Override{Weights: map[string]float64{"1": 100}, By: "ada", Reason: "look", At: b.now, Until: b.now.Add(time.Hour)}), nil
+	})
+	b.after(decideAgain)
+	b.settle()
+	b.answering("1=100a 2=0b")
+	b.wantsState(configs.PhasePromoted, 0)
+	b.after(time.Hour)
+	b.settle()
+	b.answering("1=0a 2=100b")
+}
+
 func TestARollbackIsNotLetGoForAPersonWhoOnlyPauses(t *testing.T) {
 	b := newBench(t)
 	b.rollsOut()

@@ -181,7 +181,7 @@ func (w *rolloutModel) judgeWrite(before, after givenOverride) {
 		}
 	case was.ID() != next.ID():
 		w.illegal(before, after, "a gateway began a rollout again")
-	case next.Phase == configs.PhaseRolledBack:
+	case next.Phase == configs.PhaseRolledBack && was.Phase != configs.PhaseRolledBack:
 		if was.Phase == configs.PhasePromoted && was.Decision.By == "ada" {
 			w.illegal(before, after, "an operator's promotion was taken back")
 		}
@@ -311,7 +311,7 @@ func (w *rolloutModel) checkRecord(m *member, state *modelState) {
 		w.recorded(m, state.hold)
 	case state.rollout != nil:
 		want = doc.Rollout.Weights(state.rollout.CanaryWeight(doc.Rollout))
-		if o := m.r.overrideOf("mozart"); o != m.r.overrides["mozart"].local {
+		if o := m.r.overrideOf("mozart", doc); o != m.r.overrides["mozart"].local {
 			w.recorded(m, o)
 		} else if s := state.rollout; s.Phase != configs.PhaseRolledBack || s.Decision.By != gatewayName(m.instance) {
 			w.rt.Fatalf("%s moves weights by itself: %+v", m.instance, s)

@@ -159,7 +159,7 @@ func (r *reconciler) waitingFor(m *modelState, now time.Time) string {
 	}
 	if newest := cmp.Or(m.wanted, m.inForce, m.lastGood); newest != nil {
 		if s := r.steer(m.name, newest.doc, now); s.Problem != nil {
-			parts = append(parts, "the hold by "+r.overrideOf(m.name).By+" does not apply: "+s.Problem.Error())
+			parts = append(parts, "the hold by "+r.overrideOf(m.name, newest.doc).By+" does not apply: "+s.Problem.Error())
 		}
 	}
 	switch {
