@@ -110,6 +110,8 @@ func TestTheTimeForAMessageMovesWithWhatComes(t *testing.T) {
 				t.Errorf("call %d ends after %v, want %v", i, took, want)
 			}
 		}
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		if l.timer != nil {
 			t.Error("a timer is set though nothing is waited for")
 		}
