@@ -118,7 +118,7 @@ func TestDeadlinesThatLeaveNoTimeForARunOpenNoBreaker(t *testing.T) {
 	const long = 60 * time.Millisecond
 	for name, c := range map[string]struct {
 		warm  time.Duration // a run at warm-up
-		state breakerState  // after many runs of long, with 40 ms for each
+		state breakerState  // after many runs of long, with 50 ms for each
 	}{
 		"a version as slow as ever":      {long, breakerClosed},
 		"a version that has become slow": {0, breakerOpen},
@@ -136,7 +136,7 @@ func TestDeadlinesThatLeaveNoTimeForARunOpenNoBreaker(t *testing.T) {
 			}
 			takes.Store(int64(long))
 			for range breakerRequests {
-				if got := g.send("POST", infer, rowsOf(1), "X-Request-Timeout-Ms: 40"); got.status != 504 {
+				if got := g.send("POST", infer, rowsOf(1), "X-Request-Timeout-Ms: 50"); got.status != 504 {
 					t.Fatalf("%d %s", got.status, got.body)
 				}
 			}

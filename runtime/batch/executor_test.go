@@ -236,6 +236,54 @@ func TestACallThatCannotMeetItsDeadlineIsDroppedAtItsTurn(t *testing.T) {
 	})
 }
 
+func TestACallWithoutTimeForARunIsNotRunWhereAPlaceIsFree(t *testing.T) {
+	for name, long := range map[string]bool{"in its caller's goroutine": false, "on an idle lane": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				executor := New(Options{Permits: 1})
+				defer executor.Close()
+				session := sleeper()
+				instance := executor.Instance(session, InstanceOptions{})
+				if long {
+					instance.way.Store(&way{lane: executor.long, worked: true, line: &line{limit: 1, maxRows: 1}})
+				}
+				takes, runs := 60*ms, session.Engine().Runs.Load
+				run := func(deadline time.Duration) error {
+					_, err := instance.Run(lasting(t.Context(), takes), newCall(deadline))
+					return err
+				}
+				if err := run(0); err != nil {
+					t.Fatal(err)
+				}
+				refused, before := 0, runs()
+				for range 20 * tried {
+					if errors.Is(run(10*ms), ErrDeadline) {
+						refused++
+					}
+				}
+				if ran := runs() - before; ran != 20 || refused != 20*(tried-1) {
+					t.Errorf("of %d calls without time %d were run and %d refused, want 20 run", 20*tried, ran, refused)
+				}
+				if err := run(30 * ms); errors.Is(err, ErrDeadline) {
+					t.Error("a call with half the time of a run is not run")
+				}
+				// A model that has become faster is noticed.
+				takes = ms
+				for try := 1; run(10*ms) != nil; try++ {
+					if try == tried {
+						t.Fatalf("%d calls in a row were refused", try)
+					}
+				}
+				for range tried {
+					if err := run(10 * ms); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestDropsDoNotGoOnForEver holds that a model which became faster is noticed
 // although everything that waits for it is dropped.
 func TestDropsDoNotGoOnForEver(t *testing.T) {

@@ -44,8 +44,9 @@ type Call struct {
 	Inputs  []runtime.Tensor
 	Outputs []int
 	// Deadline is when the answer has to be there; zero is none. A call that
-	// waits is dropped once it cannot be met. A run that has begun is ended at
-	// the deadline only where it was expected to take long (see stoppable).
+	// waits is dropped once it cannot be met, and one that need not wait where
+	// not half of the time of the fastest run is left; of those a few are run
+	// nevertheless. A run that has begun is ended at the deadline only where it was expected to take long (see stoppable).
 	Deadline time.Time
 	// Asked is when Run is called, for callers that have just looked at the
 	// clock; zero has Run look.
@@ -130,6 +131,9 @@ func (i *Instance) runHere(ctx context.Context, w *way, call *Call, start time.T
 	defer w.lane.release()
 	if w.worked {
 		defer w.lane.running.Add(-cost)
+	}
+	if !call.Deadline.IsZero() && w.line.pointless(call.Deadline.Sub(start)) {
+		return runtime.Result{}, ErrDeadline
 	}
 	return i.runAlone(ctx, w, call, start, false)
 }

@@ -30,6 +30,8 @@ type line struct {
 	// hint is how long a run takes at least, in nanoseconds, as far as is
 	// known; usual how long a row takes on average of late (see learn).
 	hint, usual atomic.Int64
+	// pointed counts the calls that pointless was about.
+	pointed atomic.Uint32
 }
 
 // waiter is a call in a line. verdict is sent exactly once, after the waiter
@@ -136,6 +138,19 @@ func (ln *line) hopeless(l *lane, w *waiter, now time.Time) bool {
 	ln.remove(l, w)
 	w.verdict <- ErrDeadline
 	return true
+}
+
+// tried is the share of the calls with too little time that are run: one of so
+// many.
+const tried = 16
+
+// pointless reports whether a run that could begin now is not to be made,
+// because too little is left of its time. It is half of what a call that waits
+// has to have: here nobody else has a use for the place. The hint is left as it
+// is, since many calls without time would otherwise wear it down; a few are run,
+// so that one that is too long is noticed.
+func (ln *line) pointless(left time.Duration) bool {
+	return left < time.Duration(ln.hint.Load()/2) && ln.pointed.Add(1)%tried != 0
 }
 
 // rows is how many rows the waiter's call has, at least 1.
