@@ -49,7 +49,7 @@ func (c *call) attempt(v *versionRoute) outcome {
 		return c.failRun(v, context.Canceled)
 	}
 	if now.After(c.run.Deadline) {
-		return c.timedOut(v)
+		return c.timedOut(v, ranTooLong)
 	}
 	ended := outcomeOK
 	for i := range result.Tensors {
@@ -87,7 +87,9 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 		c.fail(http.StatusGatewayTimeout, "the deadline passed before the model could run")
 		return outcomeShed
 	case errors.Is(err, batch.ErrStopped), errors.Is(err, context.Canceled) && ranOut(c.context):
-		return c.timedOut(v)
+		return c.timedOut(v, ranTooLong)
+	case errors.Is(err, batch.ErrNoTime):
+		return c.timedOut(v, "the deadline leaves no time for the model to run")
 	case errors.Is(err, context.Canceled):
 		c.fail(statusClientGone, "the client is gone")
 		return outcomeCancelled
@@ -107,11 +109,13 @@ func (c *call) failRun(v *versionRoute, err error) outcome {
 // would excuse everything.
 const unhurried = 4
 
-// timedOut answers that the deadline passed while the model ran. It counts as
+const ranTooLong = "the deadline passed while the model ran"
+
+// timedOut answers that the model did not run within the deadline. It counts as
 // what it is, for each version alike; but clients who leave no time for a run
 // must not be able to open a breaker for all others.
-func (c *call) timedOut(v *versionRoute) outcome {
-	c.fail(http.StatusGatewayTimeout, "the deadline passed while the model ran")
+func (c *call) timedOut(v *versionRoute, message string) outcome {
+	c.fail(http.StatusGatewayTimeout, message)
 	had, plan := c.run.Deadline.Sub(c.run.Asked.Add(c.run.Queued)), v.runner.Plan()
 	cost := plan.Fixed + plan.PerRow*time.Duration(rows(c.run.Inputs, v.runner.Signature()))
 	c.hurried = c.run.Deadline.Before(c.started.Add(c.model.timeout)) && had < unhurried*cost

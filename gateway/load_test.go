@@ -118,17 +118,23 @@ func TestDeadlinesThatLeaveNoTimeForARunOpenNoBreaker(t *testing.T) {
 	const long = 60 * time.Millisecond
 	for name, c := range map[string]struct {
 		warm  time.Duration // a run at warm-up
-		state breakerState  // after many runs of long, with 50 ms for each
+		own   time.Duration // the model's timeout, beside the client's 50 ms
+		state breakerState  // after many runs of long
 	}{
-		"a version as slow as ever":      {long, breakerClosed},
-		"a version that has become slow": {0, breakerOpen},
+		"a version as slow as ever":                {long, time.Minute, breakerClosed},
+		"a version that has become slow":           {0, time.Minute, breakerOpen},
+		"no time to begin a run":                   {2 * long, time.Minute, breakerClosed},
+		"a version with no time by its own limits": {2 * long, 20 * time.Millisecond, breakerOpen},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they mostly sleep
 			g := newTestGateway(t)
 			var takes atomic.Int64
 			model := doubler()
 			model.Before = func(context.Context) error { time.Sleep(time.Duration(takes.Load())); return nil }
-			v := g.put(g.model("mozart", version{name: "1", weight: 1, model: model})).models["mozart"].versions["1"]
+			m := g.model("mozart", version{name: "1", weight: 1, model: model})
+			m.timeout = c.own
+			v := g.put(m).models["mozart"].versions["1"]
 			v.breaker = newBreaker(nil)
 			takes.Store(int64(c.warm))
 			if _, err := v.runner.Warm(t.Context(), nil); err != nil {

@@ -147,7 +147,7 @@ func shadowOutcome(err error) outcome {
 	switch {
 	case errors.Is(err, batch.ErrQueueFull), errors.Is(err, batch.ErrDeadline):
 		return outcomeShed
-	case errors.Is(err, batch.ErrStopped):
+	case errors.Is(err, batch.ErrStopped), errors.Is(err, batch.ErrNoTime):
 		return outcomeTimeout
 	case errors.Is(err, context.Canceled):
 		return outcomeCancelled

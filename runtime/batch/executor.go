@@ -20,6 +20,10 @@ var (
 	// ErrStopped says that a run was ended because its deadline passed. It
 	// counts as the model's time-out.
 	ErrStopped = errors.New("deadline passed during the run")
+	// ErrNoTime says that a run was not begun though a place was free, since its
+	// deadline left less than half of what the fastest run takes. It counts as
+	// what would have come of it, the model's time-out.
+	ErrNoTime = errors.New("deadline leaves no time for a run")
 	// ErrPanic says that a session panicked; the text says with what. It is an
 	// error of the model.
 	ErrPanic = errors.New("panic in the model's run")

@@ -257,14 +257,14 @@ func TestACallWithoutTimeForARunIsNotRunWhereAPlaceIsFree(t *testing.T) {
 				}
 				refused, before := 0, runs()
 				for range 20 * tried {
-					if errors.Is(run(10*ms), ErrDeadline) {
+					if errors.Is(run(10*ms), ErrNoTime) {
 						refused++
 					}
 				}
 				if ran := runs() - before; ran != 20 || refused != 20*(tried-1) {
 					t.Errorf("of %d calls without time %d were run and %d refused, want 20 run", 20*tried, ran, refused)
 				}
-				if err := run(30 * ms); errors.Is(err, ErrDeadline) {
+				if err := run(30 * ms); errors.Is(err, ErrNoTime) {
 					t.Error("a call with half the time of a run is not run")
 				}
 				// A model that has become faster is noticed.

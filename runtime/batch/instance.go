@@ -88,7 +88,7 @@ func (c *Call) Reset() {
 
 // Run runs the call: a short one in this goroutine once a permit is free, a
 // long one on a worker, with others that wait where that pays. Errors that the
-// session was never reached with are ErrQueueFull, ErrDeadline and
+// session was never reached with are ErrQueueFull, ErrDeadline, ErrNoTime and
 // context.Canceled; every other one is the session's, or wraps ErrStopped or
 // ErrPanic. The result is the caller's to release.
 func (i *Instance) Run(ctx context.Context, call *Call) (runtime.Result, error) {
@@ -133,7 +133,7 @@ func (i *Instance) runHere(ctx context.Context, w *way, call *Call, start time.T
 		defer w.lane.running.Add(-cost)
 	}
 	if !call.Deadline.IsZero() && w.line.pointless(call.Deadline.Sub(start)) {
-		return runtime.Result{}, ErrDeadline
+		return runtime.Result{}, ErrNoTime
 	}
 	return i.runAlone(ctx, w, call, start, false)
 }

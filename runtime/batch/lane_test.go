@@ -65,7 +65,7 @@ func schedule(t *testing.T, total, limit int, plan []arrival) {
 				if before.Queued < room || before.Busy < total {
 					t.Errorf("call %d was shed with %d queued of %d and %d busy", n, before.Queued, room, before.Busy)
 				}
-			case errors.Is(err, ErrDeadline):
+			case errors.Is(err, ErrDeadline), errors.Is(err, ErrNoTime):
 				if a.deadline == 0 {
 					t.Errorf("call %d without a deadline missed it", n)
 				}

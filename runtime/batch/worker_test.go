@@ -528,11 +528,11 @@ func workedSchedule(t *testing.T, permits int, delay time.Duration, plan []arriv
 					t.Errorf("call %d was answered after %d runs", n, runs)
 				}
 			case bad && errors.Is(err, runtime.ErrInvalidArgument):
-			case errors.Is(err, ErrDeadline), errors.Is(err, ErrStopped):
+			case errors.Is(err, ErrDeadline), errors.Is(err, ErrNoTime), errors.Is(err, ErrStopped):
 				if a.deadline == 0 {
 					t.Errorf("call %d without a deadline missed it", n)
 				}
-				if errors.Is(err, ErrDeadline) && call.Ran > 0 {
+				if !errors.Is(err, ErrStopped) && call.Ran > 0 {
 					t.Errorf("call %d was dropped and ran %v", n, call.Ran)
 				}
 			case errors.Is(err, context.Canceled):
