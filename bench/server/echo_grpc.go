@@ -18,7 +18,7 @@ const (
 	echoWorkers = 64
 	echoWindow  = 1 << 20
 	// echoCollector is in percent, as GOGC is.
-	echoCollector = 400
+	echoCollector = 200
 )
 
 func newGRPCEcho(answers map[string]Recorded) grpcEcho {
