@@ -22,14 +22,20 @@ type Process struct {
 	done chan struct{}
 }
 
-// patience is how long a program may take to end once it was asked to.
-const patience = 15 * time.Second
+const (
+	// patience is how long a program may take to end once it was asked to.
+	patience = 15 * time.Second
+	// outlived is how long what a program has started and left may go on writing
+	// to its output.
+	outlived = time.Second
+)
 
 // start runs a program whose output is kept for errors; out, where it is not
 // nil, takes its standard output instead.
 func start(out io.Writer, stdin io.Reader, env []string, binary string, arguments ...string) (*Process, error) {
 	p := &Process{name: filepath.Base(binary), cmd: exec.Command(binary, arguments...), done: make(chan struct{})}
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr, p.cmd.Env = stdin, &p.log, &p.log, env
+	p.cmd.WaitDelay = outlived
 	if out != nil {
 		p.cmd.Stdout = out
 	}

@@ -222,3 +222,23 @@ func TestAPeerIsFoundByItsPins(t *testing.T) {
 		t.Errorf("got %v, %v", versions, err)
 	}
 }
+
+func TestAProgramHasEndedWhateverItLeavesBehind(t *testing.T) {
+	p, err := start(nil, nil, nil, "/bin/sh", "-c", "sleep 600 & echo left; exec sleep 600")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(p.log.String(), "left") {
+		time.Sleep(time.Millisecond)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.Stop()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience - time.Second):
+		t.Error("who was left keeps the program from having ended")
+	}
+}
